@@ -1,0 +1,1 @@
+"""The command line. Every heavy import stands inside the command that needs it, so that `--help` answers at once."""

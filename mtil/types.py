@@ -1,0 +1,97 @@
+"""What a demonstration is. Each type checks itself once, where data enters; behind it, shapes are trusted.
+
+Legend: T time steps of an episode, A action dimensions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from mtil.errors import DatasetError
+
+FeatureKind = Literal["state", "image", "action"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task, known by its name on disk and in checkpoints.
+
+    Attributes:
+        name: Unique within a dataset, e.g. `"drawer-open-v3"`.
+        instructions: Sentences that each tell the task; empty if it cannot be told.
+    """
+
+    name: str
+    instructions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name:
+            raise DatasetError(f"task name {self.name!r}: expected a non-empty name without '/'")
+        blank = [sentence for sentence in self.instructions if not sentence.strip()]
+        if blank:
+            raise DatasetError(f"task {self.name!r}: instruction {blank[0]!r} is blank")
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """Shape and meaning of one observation key, or of the action, at a single time step.
+
+    Attributes:
+        key: Name in the dataset, e.g. `"proprio"`.
+        shape: Shape of one step: `(D,)` for a state or action, `(H, W, 3)` for an image.
+        dtype: A NumPy name: `"uint8"` for images, otherwise as stored.
+        kind: Whether it is a state vector, an image or the action.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: str
+    kind: FeatureKind
+
+    def __post_init__(self) -> None:
+        if self.kind == "image" and (self.dtype != "uint8" or len(self.shape) != 3 or self.shape[2] != 3):
+            raise DatasetError(
+                f"{self.key}: an image must be uint8 of shape (height, width, 3), got {self.dtype} {self.shape}"
+            )
+        if self.kind != "image" and len(self.shape) != 1:
+            raise DatasetError(f"{self.key}: expected one vector per step, got shape {self.shape}")
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One demonstration: `observations[key][t]` was seen before `actions[t]` was taken.
+
+    Attributes:
+        observations: Arrays of shape `(T, ...)` by key.
+        actions: The expert's actions.
+        rewards: One a step.
+        dones: Non-zero where the episode ended.
+    """
+
+    observations: Mapping[str, Shaped[np.ndarray, "T ..."]]
+    actions: Float[np.ndarray, "T A"]
+    rewards: Float[np.ndarray, " T"]
+    dones: Shaped[np.ndarray, " T"]
+
+    def __post_init__(self) -> None:
+        steps = len(self.actions)
+        if self.actions.ndim != 2 or not steps:
+            raise DatasetError(f"actions must have shape (T, A) with T >= 1, got {self.actions.shape}")
+        for key, array in {**self.observations, "rewards": self.rewards, "dones": self.dones}.items():
+            if len(array) != steps:
+                raise DatasetError(f"{key}: expected {steps} steps as the actions have, got {len(array)}")
+        for key, array in {**self.observations, "actions": self.actions}.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise DatasetError(f"{key}: step {first_not_finite(array)} is NaN or infinite")
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+def first_not_finite(array: Float[np.ndarray, "T ..."]) -> int:
+    """The first time step at which an array holds a NaN or an infinity."""
+    finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    return int(np.flatnonzero(~finite)[0])
