@@ -1,1 +1,168 @@
 """The command line. Every heavy import stands inside the command that needs it, so that `--help` answers at once."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from mtil.errors import ConfigError, MtilError, OutputError, unknown
+
+if TYPE_CHECKING:
+    from mtil.training.config import ExperimentConfig
+
+app = typer.Typer(
+    help="Multi-task imitation learning: one policy, many tasks, learned from demonstrations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="Show configurations.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Changes to it")]
+Preset = Annotated[str, typer.Argument(metavar="PRESET|FILE.yaml", help="A shipped preset, or a YAML file")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes; by default one for each core")]
+
+
+def main() -> NoReturn:
+    """Run a command; a user's mistake is one line on standard error and exit status 1."""
+    try:
+        app(standalone_mode=True)
+    except MtilError as error:
+        print(f"mtil: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("mtil: interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+@app.command()
+def collect(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="e.g. metaworld-mt10")],
+    out: Annotated[Path, typer.Option(help="Folder to write one file a task to")],
+    tasks: Annotated[str | None, typer.Option(help="Comma-separated; all by default")] = None,
+    episodes_per_task: Annotated[int, typer.Option(min=1, help="Successful demonstrations of each task")] = 25,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    noise: Annotated[float, typer.Option(min=0, help="Deviation of noise on executed actions; labels stay clean")] = 0,
+    workers: Workers = None,
+) -> None:
+    """Collect demonstrations from scripted experts. Run again, it finishes what was interrupted."""
+    from mtil.collection.collect import collect as collect_demos
+
+    collect_demos(
+        suite,
+        out,
+        tasks=_split(tasks),
+        episodes_per_task=episodes_per_task,
+        seed=seed,
+        noise=noise,
+        workers=workers,
+    )
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A file or folder of demonstrations")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+) -> None:
+    """Show tasks, demos, steps and features of a dataset, and every defect; exit status 1 if there is any."""
+    import json as json_format
+
+    from mtil.data.inspection import inspect as inspect_dataset
+
+    found = inspect_dataset(path)
+    if json:
+        print(json_format.dumps(found.to_json(), indent=2))
+    else:
+        from mtil.data.inspection_table import print_inspection
+
+        print_inspection(found)
+    if found.defects:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    preset: Preset,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory; runs/PRESET by default")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint")] = False,
+) -> None:
+    """Train a policy; collects the preset's demonstrations first if they are not there."""
+    config = _experiment(preset, overrides)
+    from rich.console import Console
+
+    from mtil.training.experiment import train as train_policy
+
+    train_policy(config, out or Path("runs") / Path(preset).stem, resume=resume, console=Console())
+
+
+@app.command()
+def evaluate(
+    policy: Annotated[Path, typer.Argument(metavar="RUN|CKPT", help="A run directory or a checkpoint")],
+    suite: Annotated[str | None, typer.Option(help="Simulator; by default the one that the run names")] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes of each task")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the placements, which are never those of training")] = 0,
+    tasks: Annotated[str | None, typer.Option(help="Comma-separated; by default all that the policy knows")] = None,
+    condition: Annotated[str | None, typer.Option(help="one_hot or language; by default what the policy takes")] = None,
+    instructions: Annotated[Path | None, typer.Option(help="Other sentences: YAML {task: [sentence, ...]}")] = None,
+    video: Annotated[Path | None, typer.Option(help="Folder for a film of each task's first episode")] = None,
+    workers: Workers = None,
+    json: Annotated[Path | None, typer.Option(help="Write the result to this file")] = None,
+) -> None:
+    """Roll a policy out on held-out placements of every task: success rates with 95% intervals."""
+    from mtil.evaluation.checkpoint import evaluate_checkpoint
+    from mtil.evaluation.report import print_table, write_json
+
+    result = evaluate_checkpoint(
+        policy,
+        suite=suite,
+        episodes=episodes,
+        seed=seed,
+        tasks=_split(tasks),
+        condition=condition,
+        instructions=instructions,
+        video=video,
+        workers=workers,
+    )
+    print_table(result)
+    if json is not None:
+        write_json(json, result)
+
+
+@config_app.command("show")
+def config_show(preset: Preset, overrides: Overrides = None) -> None:
+    """Print the complete YAML of a preset or file, defaults included."""
+    from mtil.config import dump
+
+    print(dump(_experiment(preset, overrides)), end="")
+
+
+@config_app.command("schema")
+def config_schema(preset: Preset = "mt10-state") -> None:
+    """Print the JSON schema of configurations, for editors."""
+    import json
+
+    _experiment(preset, None)
+    from mtil.training.config import ExperimentConfig
+
+    print(json.dumps(ExperimentConfig.model_json_schema(), indent=2))
+
+
+def _experiment(preset: str, overrides: list[str] | None) -> "ExperimentConfig":
+    """The configuration that a preset's name or a file's path means."""
+    from mtil.config import read
+    from mtil.training.config import ExperimentConfig, presets
+
+    shipped = presets()
+    if preset in shipped:
+        return read(ExperimentConfig, shipped[preset], overrides or ())
+    if not preset.endswith((".yaml", ".yml")):
+        raise ConfigError(f"{unknown('preset', preset, shipped)}; or the path of a .yaml file")
+    return read(ExperimentConfig, Path(preset), overrides or ())
+
+
+def _split(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]

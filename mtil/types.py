@@ -1,16 +1,17 @@
 """What a demonstration is. Each type checks itself once, where data enters; behind it, shapes are trusted.
 
-Legend: T time steps of an episode, A action dimensions.
+Legend: T time steps of an episode, A action dimensions, D dimensions of a state or action.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 
-from mtil.errors import DatasetError
+from mtil.errors import DatasetError, unknown
 
 FeatureKind = Literal["state", "image", "action"]
 
@@ -95,3 +96,60 @@ def first_not_finite(array: Float[np.ndarray, "T ..."]) -> int:
     """The first time step at which an array holds a NaN or an infinity."""
     finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
     return int(np.flatnonzero(~finite)[0])
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """The tasks and features that a dataset holds and a policy is made for.
+
+    Tasks may differ in size: a feature's shape is the widest, `widths` tells how much of it each task uses.
+
+    Attributes:
+        tasks: The ordered vocabulary; a task's position in it is its index.
+        observations: One per observation key.
+        action: The action.
+        widths: By key of a state or action, the dimensions that each task has.
+    """
+
+    tasks: tuple[Task, ...]
+    observations: tuple[FeatureSpec, ...]
+    action: FeatureSpec
+    widths: Mapping[str, tuple[int, ...]]
+
+    def position(self, task: str) -> int:
+        """Index of a task.
+
+        Raises:
+            DatasetError: There is no such task.
+        """
+        names = self.task_names
+        if task not in names:
+            raise DatasetError(unknown("task", task, names))
+        return names.index(task)
+
+    @property
+    def task_names(self) -> list[str]:
+        """Names of the tasks, in order."""
+        return [task.name for task in self.tasks]
+
+    def valid(self, feature: FeatureSpec) -> Bool[np.ndarray, "tasks D"]:
+        """Which dimensions of a state or action each task has."""
+        return np.arange(feature.shape[0]) < np.asarray(self.widths[feature.key])[:, None]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, for checkpoints."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> "DatasetSpec":
+        """The inverse of `to_json`."""
+
+        def feature(found: Mapping[str, Any]) -> FeatureSpec:
+            return FeatureSpec(found["key"], tuple(found["shape"]), found["dtype"], found["kind"])
+
+        return DatasetSpec(
+            tasks=tuple(Task(task["name"], tuple(task["instructions"])) for task in values["tasks"]),
+            observations=tuple(feature(found) for found in values["observations"]),
+            action=feature(values["action"]),
+            widths={key: tuple(widths) for key, widths in values["widths"].items()},
+        )

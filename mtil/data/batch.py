@@ -1,0 +1,53 @@
+"""What the loader hands to the policy.
+
+Legend: B batch, H history, K chunk, A action dimensions, D state dimensions.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of windows, gathered in one read.
+
+    Attributes:
+        observations: By key, the present one last along H.
+        observation_mask: By key, the dimensions that the example's task has; the others are padding.
+        history_mask: False before the episode began (the first observation is repeated there).
+        actions: As the expert took them, raw.
+        action_mask: False where time or dimension is padding.
+        task: Position of the task in the vocabulary.
+        weight: Share of the example in the loss.
+        descriptors: By kind, the row of the descriptor in that kind's table.
+    """
+
+    observations: dict[str, Shaped[Tensor, "B H ..."]]
+    observation_mask: dict[str, Bool[Tensor, "B D"]]
+    history_mask: Bool[Tensor, "B H"]
+    actions: Float[Tensor, "B K A"]
+    action_mask: Bool[Tensor, "B K A"]
+    task: Int[Tensor, " B"]
+    weight: Float[Tensor, " B"]
+    descriptors: dict[str, Int[Tensor, " B"]]
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """The batch on another device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Batch":
+        """The batch in page-locked memory, from which copies to a GPU need not block."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function: Any) -> "Batch":
+        def apply(value: Any) -> Any:
+            return {k: function(v) for k, v in value.items()} if isinstance(value, dict) else function(value)
+
+        return replace(self, **{field.name: apply(getattr(self, field.name)) for field in fields(self)})

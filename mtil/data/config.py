@@ -1,0 +1,42 @@
+"""Configuration of data: where demonstrations lie and how they become batches."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from mtil.config import Config
+
+
+class StratifiedSampling(Config):
+    """Every batch holds every task in fixed shares `n^alpha` (n: the task's windows), or in the shares given.
+
+    alpha 0 is uniform over tasks, 1 proportional to their data.
+    """
+
+    kind: Literal["stratified"] = "stratified"
+    alpha: float = Field(0.0, ge=0, le=1)
+    weights: dict[str, PositiveFloat] | None = Field(None, description="Relative share of each task, by name")
+
+
+class UniformSampling(Config):
+    """Windows are drawn uniformly, whatever their task: the usual way, to compare with."""
+
+    kind: Literal["uniform"] = "uniform"
+
+
+Sampling = Annotated[StratifiedSampling | UniformSampling, Field(discriminator="kind")]
+
+
+class DataConfig(Config):
+    """Demonstrations and batches."""
+
+    path: Path = Field(description="A robomimic file, or a folder of them, one file a task")
+    observations: tuple[str, ...] | None = Field(None, description="Keys of the observation; null: all state keys")
+    tasks: tuple[str, ...] | None = Field(None, description="Tasks to train on; null: all")
+    batch_size: PositiveInt = Field(256, description="Windows in a batch, over all devices")
+    sampling: Sampling = StratifiedSampling()
+    train_mask: str | None = Field(None, description="Filter key of the training demos; null: split by seed")
+    validation_mask: str | None = Field(None, description="Filter key of the validation demos; null: split by seed")
+    validation_fraction: float = Field(0.1, ge=0, lt=1, description="Share of each task's demos that is held out")
+    num_workers: int = Field(0, ge=0, description="Loader processes; state data needs none")

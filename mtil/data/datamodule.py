@@ -1,0 +1,163 @@
+"""Demonstrations as batches, for Lightning.
+
+Legend: B batch, W windows.
+"""
+
+from typing import assert_never
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mtil.data.batch import Batch
+from mtil.data.config import DataConfig, StratifiedSampling, UniformSampling
+from mtil.data.descriptors import DescriptorKind, descriptor_table
+from mtil.data.sampling import Draw, SequentialBatchSampler, StratifiedBatchSampler
+from mtil.data.split import split
+from mtil.data.store import DemoStore
+from mtil.data.windows import Windows
+from mtil.errors import ConfigError, unknown
+
+
+class WindowDataset(Dataset[Batch]):
+    """Windows of some episodes of a store; a whole batch is gathered in one read.
+
+    Args:
+        store: The demonstrations.
+        episodes: Those to take windows from.
+        history: Observations in a window.
+        chunk: Actions in a window.
+        kinds: Kinds of descriptor that each example gets one of.
+        seed: With the step, decides which descriptor.
+    """
+
+    def __init__(
+        self,
+        store: DemoStore,
+        episodes: Int[Tensor, " _"],
+        *,
+        history: int,
+        chunk: int,
+        kinds: tuple[DescriptorKind, ...],
+        seed: int,
+    ) -> None:
+        self._store = store
+        self._windows = Windows(store.start[episodes], store.length[episodes], history=history, chunk=chunk)
+        self.task = store.task[episodes][self._windows.episode]
+        self._valid = {key: store.valid(key) for key in store.features}
+        self._tables = {kind: descriptor_table(kind, store.spec) for kind in kinds}
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def __getitems__(self, draw: Draw) -> Batch:
+        """The finished batch of a draw. (PyTorch's fetcher calls this once a batch.)"""
+        rows, task = self._windows.rows(draw.windows), self.task[draw.windows]
+        keys = [feature.key for feature in self._store.spec.observations]
+        action = self._store.spec.action.key
+        generator = torch.Generator().manual_seed(self._seed * 2**32 + draw.step)
+        return Batch(
+            observations={key: self._store.features[key][rows.history] for key in keys},
+            observation_mask={key: self._valid[key][task] for key in keys},
+            history_mask=rows.history_mask,
+            actions=self._store.features[action][rows.chunk],
+            action_mask=rows.chunk_mask.unsqueeze(2) & self._valid[action][task].unsqueeze(1),
+            task=task,
+            weight=torch.ones(len(task)),
+            descriptors={kind: table.draw(task, generator) for kind, table in self._tables.items()},
+        )
+
+
+class DemoDataModule(LightningDataModule):
+    """Stratified training batches and sequential validation batches of a dataset on disk.
+
+    Args:
+        config: Where the data lie, and how they are sampled.
+        history: Observations in a window.
+        chunk: Actions in a window.
+        kinds: Kinds of descriptor that each example gets one of.
+        seed: Decides the split, the batches and the descriptors.
+
+    Raises:
+        DatasetError: The data cannot be trained on.
+        ConfigError: The sampling does not fit the data.
+    """
+
+    def __init__(
+        self, config: DataConfig, *, history: int, chunk: int, kinds: tuple[DescriptorKind, ...], seed: int
+    ) -> None:
+        super().__init__()
+        self._config, self._seed = config, seed
+        self.store = DemoStore.open(config.path, keys=config.observations, tasks=config.tasks)
+        train, validation = split(self.store, config, seed=seed)
+        self.statistics = self.store.statistics(train)
+        self.train, self.validation = (
+            WindowDataset(self.store, episodes, history=history, chunk=chunk, kinds=kinds, seed=seed)
+            for episodes in (train, validation)
+        )
+        self._stratum, self._weights = _strata(config, self.train.task.numpy(), self.store.spec.task_names)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """An endless loader that begins at the trainer's present step."""
+        trainer = self.trainer
+        start = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
+        sampler = StratifiedBatchSampler(
+            self._stratum,
+            weights=self._weights,
+            batch_size=self._config.batch_size,
+            seed=self._seed,
+            start=start,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        return self._loader(self.train, sampler)
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        """Every validation window once; no loader if no episode is held out."""
+        if not len(self.validation):
+            return []
+        trainer = self.trainer
+        sampler = SequentialBatchSampler(
+            len(self.validation),
+            batch_size=self._config.batch_size,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        return self._loader(self.validation, sampler)
+
+    def _loader(self, dataset: WindowDataset, sampler: StratifiedBatchSampler | SequentialBatchSampler) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_sampler=sampler,  # type: ignore[arg-type]  # a Draw in place of a list of indices
+            collate_fn=_finished,
+            num_workers=self._config.num_workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def _finished(batch: Batch) -> Batch:
+    return batch
+
+
+def _strata(
+    config: DataConfig, task: Int[np.ndarray, " W"], names: list[str]
+) -> tuple[Int[np.ndarray, " W"], list[float]]:
+    """Stratum of each window and weight of each stratum."""
+    match config.sampling:
+        case UniformSampling():
+            return np.zeros_like(task), [1.0]
+        case StratifiedSampling(weights=None, alpha=alpha):
+            return task, [float(n) ** alpha for n in np.bincount(task, minlength=len(names))]
+        case StratifiedSampling(weights=weights):
+            for name in (*weights, *names):
+                if name not in names:
+                    raise ConfigError(f"data.sampling.weights: {unknown('task', name, names)}")
+                if name not in weights:
+                    raise ConfigError(f"data.sampling.weights: no weight for task {name!r}; expected one for each task")
+            return task, [weights[name] for name in names]
+        case _:
+            assert_never(config.sampling)

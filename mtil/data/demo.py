@@ -1,0 +1,176 @@
+"""One demonstration's group in an HDF5 file: its arrays, and what is wrong with them.
+
+Legend: T time steps, A action dimensions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any, TypeVar
+
+import h5py
+import numpy as np
+from jaxtyping import Shaped
+
+from mtil.data.defects import ACTIONS, Findings, layout_defect, outliers, value_defect
+from mtil.types import FeatureSpec
+
+_SIGNALS = ("rewards", "dones")
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a demonstration's group holds.
+
+    Attributes:
+        steps: Its length.
+        keys: Its observation keys and `ACTIONS`, sound or not.
+        features: Those of them that are sound.
+        outside: How many action values lie outside [-1, 1].
+        extreme: The action value farthest from 0.
+    """
+
+    steps: int = 0
+    keys: frozenset[str] = frozenset()
+    features: Mapping[str, FeatureSpec] = field(default_factory=dict)
+    outside: int = 0
+    extreme: float = 0.0
+
+
+def check_demo(group: h5py.Group, findings: Findings, *, decompress_images: bool) -> Demo:
+    """Walk through a demonstration's group.
+
+    Args:
+        group: The group.
+        findings: Receives what is found.
+        decompress_images: Whether to read compressed images, which finds damage within them.
+    """
+    arrays = _arrays(group, findings)
+    sound = {key: array for key, array in arrays.items() if _well_formed(key, array, findings)}
+    steps = _steps(group, sound, findings)
+    features = {key: feature(key, array) for key, array in sound.items() if key not in _SIGNALS}
+    actions = np.zeros((0, 1), np.float32)
+    for key, array in sound.items():
+        with findings.guard(key):
+            _note_storage(key, array, findings)
+            if array.ndim == 4 and not (decompress_images and array.chunks):
+                continue
+            values = read_array(array)
+            if defect := value_defect(values):
+                findings.add(defect, key)
+            elif key == ACTIONS:
+                actions = values
+    return Demo(
+        steps=steps,
+        keys=frozenset(arrays) - frozenset(_SIGNALS),
+        features=features,
+        outside=int((np.abs(actions) > 1).sum()),
+        extreme=float(max(actions.flat, key=abs, default=0.0)),
+    )
+
+
+def feature(key: str, array: h5py.Dataset) -> FeatureSpec:
+    """What a well-formed array of observations or actions holds at one time step."""
+    kind = "action" if key == ACTIONS else "image" if array.ndim == 4 else "state"
+    return FeatureSpec(key=key, shape=array.shape[1:], dtype=str(array.dtype), kind=kind)
+
+
+def read_array(array: h5py.Dataset) -> Shaped[np.ndarray, "T ..."]:
+    """An array as it is trained on: images as stored, all else float32 (what that cannot hold becomes infinite)."""
+    if array.ndim == 4:
+        return array[()]
+    with np.errstate(over="ignore"):
+        return array[()].astype(np.float32, copy=False)
+
+
+C = TypeVar("C", h5py.Group, h5py.Dataset)
+
+
+def member(parent: h5py.Group, name: str, kind: type[C], findings: Findings) -> C | None:
+    """A group or array below another one; None, with a defect found, if there is none.
+
+    Args:
+        parent: Where to look.
+        name: What to look for.
+        kind: `h5py.Group` or `h5py.Dataset`.
+        findings: Receives the defect, its key being `name`.
+    """
+    words = {h5py.Group: "a group", h5py.Dataset: "an array"}
+    with findings.guard(name):
+        try:
+            found = parent[name]
+        except KeyError:
+            dangling = parent.get(name, getlink=True) is not None
+            what = "found a link that leads nowhere" if dangling else "missing"
+            findings.add(f"expected {words[kind]}, {what}", name)
+            return None
+        if isinstance(found, kind):
+            return found
+        findings.add(f"expected {words[kind]}, found {words.get(type(found), 'a type')}", name)
+    return None
+
+
+def _arrays(group: h5py.Group, findings: Findings) -> dict[str, h5py.Dataset]:
+    """Actions, rewards, dones and observations by key, as far as they are there."""
+    found = {key: member(group, key, h5py.Dataset, findings) for key in (ACTIONS, *_SIGNALS)}
+    if (observations := member(group, "obs", h5py.Group, findings)) is not None:
+        if not len(observations):
+            findings.add("holds no observations", "obs")
+        for key in sorted(observations.keys()):
+            if key in found:
+                findings.add("an observation cannot bear this name, which means something else", key)
+            else:
+                found[key] = member(observations, key, h5py.Dataset, findings)
+    return {key: array for key, array in found.items() if array is not None}
+
+
+def _well_formed(key: str, array: h5py.Dataset, findings: Findings) -> bool:
+    with findings.guard(key):
+        defect = _form_defect(key, array)
+        if defect:
+            findings.add(defect, key)
+        return not defect
+    return False
+
+
+def _form_defect(key: str, array: h5py.Dataset) -> str | None:
+    if array.shape is None:
+        return "expected numbers, found an array without a shape"
+    if key not in _SIGNALS:
+        return layout_defect(key, array.shape, array.dtype)
+    if array.dtype.kind not in "biuf" or array.ndim != 1:
+        return f"expected numbers of shape (T,), found {array.dtype} {array.shape}"
+    return None
+
+
+def _steps(group: h5py.Group, arrays: Mapping[str, h5py.Dataset], findings: Findings) -> int:
+    """How many steps most arrays have; finds those that disagree, and a `num_samples` that does."""
+    claimed = _num_samples(group, findings)
+    if not arrays:
+        return claimed or 0
+    lengths = {key: len(array) for key, array in arrays.items()}
+    steps, odd = outliers(lengths)
+    for key in odd:
+        findings.add(f"expected {steps} steps as the other arrays have, found {lengths[key]}", key)
+    if claimed is not None and claimed != steps:
+        findings.add(f"expected {steps}, the length of the arrays, found {claimed}", "num_samples")
+    if not steps:
+        findings.add("has no steps")
+    return steps
+
+
+def _num_samples(group: h5py.Group, findings: Findings) -> int | None:
+    with findings.guard("num_samples"):
+        value: Any = group.attrs.get("num_samples")
+        if isinstance(value, Integral):
+            return int(value)
+        found = "missing" if value is None else f"found {str(value)[:40]!r}"
+        findings.add(f"expected an attribute with the number of steps, {found}", "num_samples")
+    return None
+
+
+def _note_storage(key: str, array: h5py.Dataset, findings: Findings) -> None:
+    if array.dtype == np.float64 and key not in _SIGNALS:
+        findings.note("stored as float64, read as float32", key)
+    if array.compression:
+        findings.note(f"compressed ({array.compression}): contiguous arrays are read many times faster", key)

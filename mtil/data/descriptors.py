@@ -1,0 +1,58 @@
+"""Which descriptors tell which task: the rows that examples of a batch refer to.
+
+Legend: B batch.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, assert_never
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from mtil.errors import DatasetError
+from mtil.types import DatasetSpec
+
+DescriptorKind = Literal["one_hot", "language"]
+
+
+class DescriptorTable:
+    """All descriptors of one kind, those of a task side by side.
+
+    Args:
+        by_task: For each task of the vocabulary, its descriptors; at least one.
+
+    Attributes:
+        rows: The descriptors of all tasks in one list.
+    """
+
+    def __init__(self, by_task: Sequence[Sequence[str]]) -> None:
+        self.rows = [descriptor for descriptors in by_task for descriptor in descriptors]
+        self._count = torch.tensor([len(descriptors) for descriptors in by_task])
+        self._first = self._count.cumsum(0) - self._count
+
+    def draw(self, task: Int[Tensor, " B"], generator: torch.Generator) -> Int[Tensor, " B"]:
+        """For each example, the row of one of its task's descriptors, uniformly."""
+        share = torch.rand(len(task), generator=generator, dtype=torch.float64)
+        return self._first[task] + (share * self._count[task]).long()
+
+
+def descriptor_table(kind: DescriptorKind, spec: DatasetSpec) -> DescriptorTable:
+    """The table of a kind: names for `one_hot`, instructions for `language`.
+
+    Raises:
+        DatasetError: A task cannot be told in this kind.
+    """
+    match kind:
+        case "one_hot":
+            return DescriptorTable([(task.name,) for task in spec.tasks])
+        case "language":
+            silent = [task.name for task in spec.tasks if not task.instructions]
+            if silent:
+                raise DatasetError(
+                    f"tasks without an instruction: {', '.join(silent)}; conditioning on language needs `language_instruction` "
+                    "in problem_info of each file (or choose policy.task_encoder.kind=one_hot)"
+                )
+            return DescriptorTable([task.instructions for task in spec.tasks])
+        case _:
+            assert_never(kind)

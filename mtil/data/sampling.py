@@ -1,0 +1,136 @@
+"""Which windows make a batch: stratified over tasks, index-only, and a pure function of (seed, step).
+
+The quotas follow the window constraints of proportionate fairness (Baruah et al. 1996, "Proportionate progress"): after t
+batches every task has had within one of `t * B * w` examples. Meeting the earliest deadline first never misses one.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from mtil.errors import ConfigError
+
+_RESOLUTION = 2**20  # real-valued weights become integers of this total, so that quotas are exact
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The windows of one batch and the step that it belongs to (which seeds everything else drawn for it)."""
+
+    step: int
+    windows: Int[Tensor, " B"]
+
+
+class StratifiedBatchSampler(Sampler[Draw]):
+    """Draws every batch across strata in fixed shares, each stratum without repetition within its own pass.
+
+    Args:
+        stratum: Stratum (task) of each window.
+        weights: Relative share of each stratum; integers are kept exactly.
+        batch_size: Examples in the global batch, over all ranks.
+        seed: With the step, decides everything.
+        start: First step to yield; resuming is starting there.
+        rank: This process's part of the global batch.
+        world_size: Number of parts.
+    """
+
+    def __init__(
+        self,
+        stratum: Int[np.ndarray, " W"],
+        *,
+        weights: Sequence[float],
+        batch_size: int,
+        seed: int,
+        start: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self._members = [np.flatnonzero(stratum == i) for i in range(len(weights))]
+        self._weights = integer_weights(weights)
+        self._batch_size, self._seed, self._start = batch_size, seed, start
+        self._rank, self._world_size = rank, world_size
+        self._tie_break = np.random.default_rng([seed, 0]).permutation(len(weights))
+        self._latest = (0, np.zeros_like(self._weights))  # saves recounting; decides nothing
+        self._passes: dict[int, tuple[int, Int[np.ndarray, " n"]]] = {}
+
+    def __iter__(self) -> Iterator[Draw]:
+        for step in itertools.count(self._start):
+            windows = self.batch(step)[self._rank :: self._world_size]
+            yield Draw(step, torch.from_numpy(windows))
+
+    def batch(self, step: int) -> Int[np.ndarray, " B"]:
+        """The windows of the global batch of a step, in order of stratum."""
+        before = self.counts(step)
+        after = self._advance(before, step + 1)
+        self._latest = (step + 1, after)
+        return np.concatenate([self._draw(i, before[i], after[i]) for i in np.flatnonzero(after - before)])
+
+    def counts(self, steps: int) -> Int[np.ndarray, " strata"]:
+        """Examples that each stratum has had after the given number of batches."""
+        done, counts = self._latest if self._latest[0] <= steps else (0, np.zeros_like(self._weights))
+        for step in range(done, steps):
+            counts = self._advance(counts, step + 1)
+        return counts
+
+    def _advance(self, counts: Int[np.ndarray, " strata"], steps: int) -> Int[np.ndarray, " strata"]:
+        """Counts after one more batch: what is overdue first, then whatever falls due soonest."""
+        total = int(self._weights.sum())
+        due = steps * self._batch_size * self._weights
+        counts = np.maximum(counts, due // total)
+        spare = steps * self._batch_size - int(counts.sum())
+        eligible = np.flatnonzero(counts * total < due)
+        deadline = -(-(counts[eligible] + 1) * total // (self._batch_size * self._weights[eligible]))
+        soonest = eligible[np.lexsort((self._tie_break[eligible], deadline))[:spare]]
+        counts[soonest] += 1
+        return counts
+
+    def _draw(self, stratum: int, begin: int, end: int) -> Int[np.ndarray, " n"]:
+        """The stratum's draws number `begin` to `end`, counted from the start of training."""
+        size = len(self._members[stratum])
+        parts = []
+        while begin < end:
+            pass_, offset = divmod(begin, size)
+            take = min(end - begin, size - offset)
+            parts.append(self._shuffled(stratum, pass_)[offset : offset + take])
+            begin += take
+        return np.concatenate(parts)
+
+    def _shuffled(self, stratum: int, pass_: int) -> Int[np.ndarray, " n"]:
+        cached = self._passes.get(stratum)
+        if cached is None or cached[0] != pass_:
+            rng = np.random.default_rng([self._seed, 1, stratum, pass_])
+            cached = self._passes[stratum] = (pass_, rng.permutation(self._members[stratum]))
+        return cached[1]
+
+
+class SequentialBatchSampler(Sampler[Draw]):
+    """Every window once, in order: for validation."""
+
+    def __init__(self, windows: int, *, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        self._parts = torch.arange(windows)[rank::world_size].split(batch_size)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __iter__(self) -> Iterator[Draw]:
+        return (Draw(step, windows) for step, windows in enumerate(self._parts))
+
+
+def integer_weights(weights: Sequence[float]) -> Int[np.ndarray, " strata"]:
+    """Integers in the given proportions: as they are if whole, otherwise rounded to parts of 2^20.
+
+    Raises:
+        ConfigError: A weight is not positive.
+    """
+    values = np.asarray(weights, dtype=np.float64)
+    if not (np.isfinite(values) & (values > 0)).all():
+        raise ConfigError(f"sampling weights must be positive numbers, got {list(weights)}")
+    if (values == values.round()).all():
+        return values.astype(np.int64)
+    return np.maximum(1, (values / values.sum() * _RESOLUTION).round()).astype(np.int64)

@@ -1,0 +1,53 @@
+"""Which episodes are trained on, and which are held out for validation.
+
+Legend: E episodes.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from mtil.data.config import DataConfig
+from mtil.data.store import DemoStore
+from mtil.errors import DatasetError, unknown
+
+
+def split(store: DemoStore, config: DataConfig, *, seed: int) -> tuple[Int[Tensor, " _"], Int[Tensor, " _"]]:
+    """Training and validation episodes: by the dataset's filter keys where named, otherwise by seed, task by task.
+
+    Raises:
+        DatasetError: A filter key does not exist, or leaves a task without training episodes; or a demonstration is in both.
+    """
+    held_out = _held_out(store.task, config.validation_fraction, seed)
+    validation = held_out if config.validation_mask is None else _filter(store, config.validation_mask)
+    if config.train_mask is None:
+        train = ~validation
+    else:
+        train = _filter(store, config.train_mask)
+        validation = validation if config.validation_mask is not None else ~train
+    shared = int((train & validation).sum())
+    if shared:
+        raise DatasetError(
+            f"{shared} demos are in both masks {config.train_mask!r} and {config.validation_mask!r}; expected none"
+        )
+    for position, task in enumerate(store.spec.task_names):
+        if not train[store.task == position].any():
+            raise DatasetError(f"task {task!r}: no demos to train on are left; data.train_mask is {config.train_mask!r}")
+    return train.nonzero().squeeze(1), validation.nonzero().squeeze(1)
+
+
+def _held_out(task: Int[Tensor, " E"], fraction: float, seed: int) -> Bool[Tensor, " E"]:
+    """The fraction of each task's episodes, rounded, but never all of them."""
+    held_out = torch.zeros(len(task), dtype=torch.bool)
+    for position in task.unique().tolist():
+        episodes = (task == position).nonzero().squeeze(1).numpy()
+        count = min(round(fraction * len(episodes)), len(episodes) - 1)
+        held_out[np.random.default_rng([seed, position]).permutation(episodes)[:count]] = True
+    return held_out
+
+
+def _filter(store: DemoStore, key: str) -> Bool[Tensor, " E"]:
+    if key not in store.filters:
+        raise DatasetError(unknown("filter key", key, store.filters))
+    return store.filters[key]

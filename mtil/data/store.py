@@ -1,0 +1,135 @@
+"""All demonstrations of all tasks as one array a feature.
+
+Legend: N rows (time steps of all episodes, one after the other), E episodes, D dimensions of a feature.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mtil.data.defects import ACTIONS
+from mtil.data.hdf5 import TaskFile, open_tasks
+from mtil.data.statistics import FeatureStatistics, feature_statistics
+from mtil.errors import DatasetError, unknown
+from mtil.types import DatasetSpec, Episode, FeatureSpec
+
+
+@dataclass(frozen=True)
+class DemoStore:
+    """Episodes in memory, side by side; narrower tasks are padded with zeros.
+
+    Attributes:
+        spec: Tasks and features.
+        features: By key, observations and actions alike.
+        task: Position of each episode's task.
+        start: First row of each episode.
+        length: Steps of each episode.
+        filters: By filter key, the episodes that it names.
+    """
+
+    spec: DatasetSpec
+    features: Mapping[str, Float[Tensor, "N _"]]
+    task: Int[Tensor, " E"]
+    start: Int[Tensor, " E"]
+    length: Int[Tensor, " E"]
+    filters: Mapping[str, Bool[Tensor, " E"]]
+
+    @staticmethod
+    def open(path: Path, *, keys: Sequence[str] | None = None, tasks: Sequence[str] | None = None) -> "DemoStore":
+        """Read a file or folder of demonstrations.
+
+        Args:
+            path: A robomimic file, or a folder with one a task.
+            keys: Observations wanted; None: every state.
+            tasks: Tasks wanted, in the order that they get in the vocabulary; None: all, by name of their file.
+
+        Raises:
+            DatasetError: The demonstrations have a defect, or lack a key or task asked for.
+        """
+        files = _select(open_tasks(path), tasks)
+        spec = _spec(files, _keys(files, keys))
+        episodes = [list(file.episodes(keys=[f.key for f in spec.observations])) for file in files]
+        length = torch.tensor([len(episode) for task in episodes for episode in task])
+        return DemoStore(
+            spec=spec,
+            features={f.key: _stack(episodes, f) for f in (*spec.observations, spec.action)},
+            task=torch.repeat_interleave(torch.arange(len(files)), torch.tensor([len(task) for task in episodes])),
+            start=length.cumsum(0) - length,
+            length=length,
+            filters=_filters(files),
+        )
+
+    def valid(self, key: str) -> Bool[Tensor, "tasks _"]:
+        """Which dimensions of a feature each task has."""
+        return torch.from_numpy(self.spec.valid(self._feature(key)))
+
+    def statistics(self, episodes: Int[Tensor, " _"]) -> dict[str, FeatureStatistics]:
+        """Statistics of every feature over the given episodes."""
+        rows = torch.cat([torch.arange(s, s + n) for s, n in zip(self.start[episodes], self.length[episodes], strict=True)])
+        task = self.task[episodes].repeat_interleave(self.length[episodes])
+        return {key: feature_statistics(values[rows], self.valid(key)[task]) for key, values in self.features.items()}
+
+    def _feature(self, key: str) -> FeatureSpec:
+        return next(f for f in (*self.spec.observations, self.spec.action) if f.key == key)
+
+
+def _select(files: list[TaskFile], tasks: Sequence[str] | None) -> list[TaskFile]:
+    if tasks is None:
+        return files
+    by_name = {file.task.name: file for file in files}
+    for task in tasks:
+        if task not in by_name:
+            raise DatasetError(f"data.tasks: {unknown('task', task, by_name)}")
+    return [by_name[task] for task in tasks]
+
+
+def _keys(files: list[TaskFile], wanted: Sequence[str] | None) -> list[str]:
+    """The observation keys to read, each checked to be in every file."""
+    if wanted is None:
+        wanted = [key for key, feature in files[0].observations.items() if feature.kind == "state"]
+    for file in files:
+        states = [key for key, feature in file.observations.items() if feature.kind == "state"]
+        for key in wanted:
+            if key not in states:
+                raise DatasetError(f"{file.path}: {unknown('state observation', key, states)}")
+    if not wanted:
+        raise DatasetError(f"{files[0].path}: no state observations; found: {', '.join(files[0].observations) or 'none'}")
+    return list(wanted)
+
+
+def _spec(files: list[TaskFile], keys: Sequence[str]) -> DatasetSpec:
+    per_task = {key: [file.observations[key] for file in files] for key in keys} | {ACTIONS: [file.action for file in files]}
+    widest = {key: max(features, key=lambda feature: feature.shape) for key, features in per_task.items()}
+    return DatasetSpec(
+        tasks=tuple(file.task for file in files),
+        observations=tuple(widest[key] for key in keys),
+        action=widest[ACTIONS],
+        widths={key: tuple(feature.shape[0] for feature in features) for key, features in per_task.items()},
+    )
+
+
+def _stack(episodes: list[list[Episode]], feature: FeatureSpec) -> Float[Tensor, "N _"]:
+    """One feature of all episodes, padded to the widest task."""
+    arrays = [
+        episode.actions if feature.kind == "action" else episode.observations[feature.key]
+        for task in episodes
+        for episode in task
+    ]
+    stacked = np.zeros((sum(map(len, arrays)), *feature.shape), np.float32)
+    row = 0
+    for array in arrays:
+        stacked[row : row + len(array), : array.shape[1]] = array
+        row += len(array)
+    return torch.from_numpy(stacked)
+
+
+def _filters(files: list[TaskFile]) -> dict[str, Bool[Tensor, " E"]]:
+    keys = dict.fromkeys(key for file in files for key in file.masks)
+    return {
+        key: torch.tensor([demo in file.masks.get(key, ()) for file in files for demo in file.demos]) for key in keys
+    }

@@ -1,0 +1,195 @@
+"""A walk through one file of demonstrations: what it holds, and everything that is wrong with it."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+
+from mtil.data import problem_info
+from mtil.data.defects import ACTIONS, Defect, Findings, Note, outliers
+from mtil.data.demo import Demo, check_demo, member
+from mtil.types import FeatureSpec, Task
+
+_DEMO = re.compile(r"demo_\d+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a file holds, as far as it could be read.
+
+    Attributes:
+        path: The file.
+        task: Its task.
+        lengths: Steps by demonstration, in numeric order of their names.
+        features: Observations by key, and the action under `ACTIONS`.
+        masks: Names of demonstrations by filter key.
+        defects: Everything that is wrong.
+        notes: Facts that are no defects.
+    """
+
+    path: Path
+    task: Task
+    lengths: dict[str, int] = field(default_factory=dict)
+    features: dict[str, FeatureSpec] = field(default_factory=dict)
+    masks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    defects: tuple[Defect, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+def survey(path: Path, *, source: BinaryIO | None = None, decompress_images: bool = False) -> Survey:
+    """Walk through a file; never raises, whatever state the file is in.
+
+    Args:
+        path: The file.
+        source: Its bytes, if they are not on disk yet.
+        decompress_images: Whether to read compressed images, which finds damage within them.
+    """
+    findings = Findings(str(path))
+    default = Task(path.stem.removesuffix("_demo") or path.stem)
+    with findings.guard(), h5py.File(source or path, "r") as file:
+        return _survey(path, file, default, findings, decompress_images)
+    return Survey(path, default, defects=tuple(findings.defects))
+
+
+def conflicts(surveys: Sequence[Survey]) -> list[Defect]:
+    """What is wrong with files only when they stand together as one dataset."""
+    found: list[Defect] = []
+    holders: dict[str, Path] = {}
+    for each in surveys:
+        holder = holders.setdefault(each.task.name, each.path)
+        if holder is not each.path:
+            message = f"expected one file per task, but {holder.name} holds task {each.task.name!r} already"
+            found.append(Defect(str(each.path), None, None, message))
+    for key in dict.fromkeys(key for each in surveys for key in each.features):
+        specs = {str(each.path): each.features[key] for each in surveys if key in each.features}
+        rule, odd = outliers(specs, _what_tasks_share)
+        message = f"expected {_describe(rule)} as in the other files"
+        found += [Defect(path, None, key, f"{message}, found {_describe(specs[path])}") for path in odd]
+    return found
+
+
+def _what_tasks_share(spec: FeatureSpec) -> tuple[str, tuple[int, ...] | None]:
+    """States and actions of different width are padded; images of different size are not."""
+    return spec.kind, spec.shape if spec.kind == "image" else None
+
+
+def _describe(spec: FeatureSpec) -> str:
+    return f"{spec.kind} of shape {spec.shape}"
+
+
+def _survey(path: Path, file: h5py.File, default: Task, findings: Findings, decompress_images: bool) -> Survey:
+    task, demos, masks = default, {}, {}
+    data = member(file, "data", h5py.Group, findings)
+    if data is not None:
+        _check_env_args(data, findings)
+        task = _task(data, default, findings)
+        demos = _demos(data, findings, decompress_images)
+        masks = _masks(file, set(demos), findings)
+    features = _agreed_features(demos, findings)
+    _note_outside(demos, features, findings)
+    return Survey(
+        path=path,
+        task=task,
+        lengths={name: demo.steps for name, demo in demos.items()},
+        features=features,
+        masks=masks,
+        defects=tuple(findings.defects),
+        notes=tuple(findings.notes),
+    )
+
+
+def _text(group: h5py.Group, name: str) -> str | None:
+    value: Any = group.attrs.get(name)
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _check_env_args(data: h5py.Group, findings: Findings) -> None:
+    with findings.guard("env_args"):
+        text = _text(data, "env_args")
+        if text is None:
+            findings.add("missing: expected an attribute that names the environment, as JSON", "env_args")
+        elif not isinstance(text, str) or not _is_json_object(text):
+            findings.add(f"expected a JSON object, found {str(text)[:40]!r}", "env_args")
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _task(data: h5py.Group, default: Task, findings: Findings) -> Task:
+    with findings.guard("problem_info"):
+        text = _text(data, "problem_info")
+        return default if text is None else problem_info.decode(str(text), default.name)
+    return default
+
+
+def _demos(data: h5py.Group, findings: Findings, decompress_images: bool) -> dict[str, Demo]:
+    inside = sorted(data.keys())
+    names = sorted(filter(_DEMO.fullmatch, inside), key=lambda name: int(name[5:]))
+    for stray in sorted(set(inside) - set(names)):
+        findings.of(stray).add("expected nothing but groups named demo_<number> in the group 'data'")
+    if not names:
+        findings.add("holds no demonstrations: expected groups data/demo_0, data/demo_1, ...")
+    demos: dict[str, Demo] = {}
+    for name in names:
+        demos[name] = Demo()
+        group = member(data, name, h5py.Group, findings)
+        of_demo = findings.of(name)
+        with of_demo.guard():
+            if group is not None:
+                demos[name] = check_demo(group, of_demo, decompress_images=decompress_images)
+    return demos
+
+
+def _masks(file: h5py.File, demos: set[str], findings: Findings) -> dict[str, tuple[str, ...]]:
+    masks: dict[str, tuple[str, ...]] = {}
+    group = member(file, "mask", h5py.Group, findings) if "mask" in file else None
+    for name in sorted(group.keys()) if group is not None else ():
+        key = f"mask/{name}"
+        with findings.guard(key):
+            array = member(file, key, h5py.Dataset, findings)
+            if array is None:
+                continue
+            if array.ndim != 1 or array.dtype.kind not in "SO":
+                findings.add(f"expected names of demonstrations, found {array.dtype} {array.shape}", key)
+                continue
+            masks[name] = tuple(each.decode() for each in array[()])
+            for unknown in sorted(set(masks[name]) - demos):
+                findings.add(f"names {unknown!r}, which is not in the file", key)
+    return masks
+
+
+def _agreed_features(demos: dict[str, Demo], findings: Findings) -> dict[str, FeatureSpec]:
+    """The features that most demonstrations have; finds the demonstrations that differ."""
+    features: dict[str, FeatureSpec] = {}
+    for key in dict.fromkeys(key for demo in demos.values() for key in sorted(demo.keys)):
+        specs = {name: demo.features[key] for name, demo in demos.items() if key in demo.features}
+        if specs:
+            features[key], odd = outliers(specs, lambda spec: (spec.kind, spec.shape))
+            message = f"expected {_describe(features[key])} as in the other demonstrations"
+            for name in odd:
+                findings.of(name).add(f"{message}, found {_describe(specs[name])}", key)
+        _check_presence(key, demos, findings)
+    return features
+
+
+def _check_presence(key: str, demos: dict[str, Demo], findings: Findings) -> None:
+    usual, odd = outliers({name: key in demo.keys for name, demo in demos.items() if demo.keys})
+    for name in odd:
+        message = "missing, though other demonstrations have it" if usual else "only here: most demonstrations lack it"
+        findings.of(name).add(message, key)
+
+
+def _note_outside(demos: dict[str, Demo], features: dict[str, FeatureSpec], findings: Findings) -> None:
+    outside = sum(demo.outside for demo in demos.values())
+    if outside:
+        total = sum(demo.steps for demo in demos.values()) * features[ACTIONS].shape[0]
+        extreme = max((demo.extreme for demo in demos.values()), key=abs)
+        findings.note(f"{outside} of {total} values lie outside [-1, 1], the farthest at {extreme:g}", ACTIONS)

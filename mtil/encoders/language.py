@@ -1,0 +1,63 @@
+"""The task as a sentence: a frozen embedding, centred on the training sentences, and a trained projection.
+
+Sentence encoders place "open the drawer" and "close the drawer" at a cosine of 0.9, because all robot commands share most
+of their meaning. What they share is the mean over the training sentences: without it, opposites stand apart.
+
+Legend: N descriptors, B batch, E width of the sentence embedding, S known sentences, Z width of z.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mtil.encoders.base import TaskEncoder
+from mtil.encoders.language_model import embed_sentences
+
+
+class LanguageEncoder(TaskEncoder):
+    """Projects sentence embeddings to z. Sentences seen at construction are kept, so that they need no language model.
+
+    Args:
+        model: A text encoder, by id or folder (see `language_model`).
+        sentences: The training sentences.
+        embeddings: Their embeddings; None: computed (or taken from the cache).
+        width: Size of z.
+        hidden: Width of the hidden layer.
+    """
+
+    kind = "language"
+    embeddings: Tensor
+
+    def __init__(
+        self,
+        model: str,
+        sentences: Sequence[str],
+        *,
+        embeddings: Float[Tensor, "S E"] | None = None,
+        width: int,
+        hidden: int,
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self._model = model
+        self._rows = {sentence: row for row, sentence in enumerate(sentences)}
+        self.register_buffer("embeddings", embed_sentences(model, sentences) if embeddings is None else embeddings)
+        self.projection = nn.Sequential(
+            nn.Linear(self.embeddings.shape[1], hidden), nn.GELU(), nn.Linear(hidden, width), nn.LayerNorm(width)
+        )
+
+    def prepare(self, descriptors: Sequence[str]) -> Float[Tensor, "N E"]:
+        """Frozen embeddings of sentences, centred and scaled to unit variance over the training sentences."""
+        new = [sentence for sentence in dict.fromkeys(descriptors) if sentence not in self._rows]
+        computed = dict(zip(new, embed_sentences(self._model, new), strict=True)) if new else {}
+        found = torch.stack(
+            [computed[s].to(self.embeddings) if s in computed else self.embeddings[self._rows[s]] for s in descriptors]
+        )
+        centre = self.embeddings.mean(0)
+        scale = (self.embeddings - centre).square().mean().sqrt().clamp(min=1e-6)
+        return (found - centre) / scale
+
+    def forward(self, prepared: Float[Tensor, "B E"]) -> Float[Tensor, "B Z"]:
+        return self.projection(prepared)

@@ -1,0 +1,59 @@
+"""From a run directory or checkpoint to a table of success rates."""
+
+import os
+from pathlib import Path
+
+from mtil.errors import CheckpointError
+from mtil.evaluation.conditioning import common_tasks, descriptors, read_instructions
+from mtil.evaluation.metrics import EvaluationResult
+from mtil.evaluation.report import EpisodeProgress
+from mtil.evaluation.rollout import Recording, evaluate
+from mtil.policies.actor import Actor
+from mtil.policies.checkpoint import load_policy
+from mtil.sim.base import load
+
+SLOTS = 32
+
+
+def evaluate_checkpoint(
+    path: Path,
+    *,
+    suite: str | None,
+    episodes: int,
+    seed: int,
+    tasks: list[str] | None,
+    condition: str | None,
+    instructions: Path | None,
+    video: Path | None,
+    workers: int | None,
+) -> EvaluationResult:
+    """Evaluate the averaged weights of a checkpoint; the arguments are those of `mtil evaluate`.
+
+    Raises:
+        CheckpointError: No policy is there, or it does not take the condition or know a task.
+        MtilError: Suite, tasks or instructions do not fit.
+    """
+    loaded = load_policy(path)
+    name = suite or loaded.card.suite
+    if name is None:
+        raise CheckpointError(f"{loaded.path}: does not name a simulator; choose one with --suite")
+    simulator, policy = load(name), loaded.policy
+    kind = condition or ("language" if "language" in policy.kinds else policy.kinds[0])
+    chosen = common_tasks(policy, simulator, tasks)
+    told = descriptors(
+        policy, kind, chosen, instructions=None if instructions is None else read_instructions(instructions)
+    )
+    with EpisodeProgress(total=len(chosen) * episodes) as progress:
+        return evaluate(
+            Actor(policy, slots=SLOTS),
+            simulator=name,
+            descriptors=told,
+            episodes=episodes,
+            seed=seed,
+            workers=workers or os.cpu_count() or 1,
+            condition=kind,
+            checkpoint=f"{loaded.path} (step {loaded.step}, averaged weights)",
+            tasks=chosen,
+            recording=None if video is None else Recording(video, camera="corner2"),
+            progress=progress,
+        )

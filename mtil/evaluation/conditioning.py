@@ -1,0 +1,90 @@
+"""What tells a policy its tasks in an evaluation.
+
+Legend: Z width of z.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+import yaml
+from jaxtyping import Float
+from torch import Tensor
+
+from mtil.errors import CheckpointError, ConfigError, SimulatorError, unknown
+from mtil.policies.policy import Policy
+from mtil.sim.base import Simulator
+
+
+def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | None) -> list[str]:
+    """The tasks to evaluate: those wanted, or all of the suite that the policy was trained on.
+
+    Raises:
+        SimulatorError: A wanted task is not in the suite, or policy and suite have none in common.
+        CheckpointError: A wanted task is not in the policy's vocabulary.
+    """
+    suite, known = [task.name for task in simulator.tasks()], policy.spec.task_names
+    for task in wanted or ():
+        if task not in suite:
+            raise SimulatorError(f"{simulator.name}: {unknown('task', task, suite)}")
+        if task not in known:
+            raise CheckpointError(f"the policy was not trained on {task!r}; {unknown('task', task, known)}")
+    chosen = [task for task in suite if task in (known if wanted is None else wanted)]
+    if not chosen:
+        raise SimulatorError(f"{simulator.name}: none of the policy's tasks ({', '.join(known)}) is in this suite")
+    return chosen
+
+
+@torch.inference_mode()
+def descriptors(
+    policy: Policy, kind: str, tasks: Sequence[str], *, instructions: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, list[Float[Tensor, " Z"]]]:
+    """Embeddings z of each task: one for its name, or one for each sentence that tells it.
+
+    Args:
+        policy: The policy.
+        kind: Kind of descriptor.
+        tasks: Names of tasks in its vocabulary.
+        instructions: Sentences to use in place of those that the policy was trained on.
+
+    Raises:
+        CheckpointError: The policy does not take this kind.
+        ConfigError: Sentences are given for a kind that takes none, or lack a task.
+    """
+    if instructions is not None and kind != "language":
+        raise ConfigError(f"instructions are given, but the policy is conditioned on {kind}; expected language")
+    return {task: list(policy.embed(kind, _told(policy, kind, task, instructions))) for task in tasks}
+
+
+def read_instructions(path: Path) -> dict[str, list[str]]:
+    """Sentences by task, from a YAML file `{task: [sentence, ...]}`.
+
+    Raises:
+        ConfigError: The file does not hold that.
+    """
+    try:
+        found = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict) or not found:
+        raise ConfigError(f"{path}: expected {{task: [sentence, ...]}}, found {type(found).__name__}")
+    for task, sentences in found.items():
+        if not isinstance(sentences, list) or not sentences or not all(isinstance(s, str) and s for s in sentences):
+            raise ConfigError(f"{path}: task {task!r}: expected a list of sentences, found {sentences!r}")
+    return found
+
+
+def _told(policy: Policy, kind: str, task: str, instructions: Mapping[str, Sequence[str]] | None) -> Sequence[str]:
+    if kind == "one_hot":
+        return (task,)
+    if instructions is None:
+        return policy.spec.tasks[policy.spec.position(task)].instructions or _untold(task)
+    if task not in instructions:
+        raise ConfigError(f"no instructions for task {task!r}; found some for: {', '.join(instructions)}")
+    return instructions[task]
+
+
+def _untold(task: str) -> Sequence[str]:
+    raise CheckpointError(f"task {task!r} has no instruction in the policy's vocabulary; give one with --instructions")

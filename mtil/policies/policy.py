@@ -1,0 +1,143 @@
+"""The policy pi(a | s, z): normaliser, encoders, trunk and head in one module. It knows no trainer, dataset or simulator.
+
+Legend: B batch, H history, K chunk, A action dimensions, D dimensions of a key, N descriptors, Z width of z.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import assert_never
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mtil.data.batch import Batch
+from mtil.data.descriptors import DescriptorKind, descriptor_table
+from mtil.data.statistics import FeatureStatistics
+from mtil.encoders.base import TaskEncoder
+from mtil.encoders.config import LanguageConfig, OneHotConfig, TaskEncoderConfig
+from mtil.encoders.language import LanguageEncoder
+from mtil.encoders.normalizer import Normalizer
+from mtil.encoders.observation import StateEncoder
+from mtil.encoders.one_hot import OneHotEncoder
+from mtil.errors import CheckpointError, unknown
+from mtil.policies.config import PolicyConfig
+from mtil.policies.heads import ActionDistribution, build_head
+from mtil.policies.trunk import MLPTrunk
+from mtil.types import DatasetSpec
+
+
+class Policy(nn.Module):
+    """A policy for the tasks and features of a dataset.
+
+    Args:
+        config: Architecture.
+        spec: What the data decides: vocabulary, feature sizes.
+        embeddings: Frozen embeddings of the vocabulary's sentences, where they are known already.
+    """
+
+    def __init__(self, config: PolicyConfig, spec: DatasetSpec, *, embeddings: Tensor | None = None) -> None:
+        super().__init__()
+        self.config, self.spec = config, spec
+        actions = spec.action.shape[0]
+        self.task_encoder = build_task_encoder(config.task_encoder, spec, embeddings)
+        self.observation_encoder = StateEncoder(spec.observations, history=config.history)
+        self.trunk = MLPTrunk(
+            config.trunk, features=self.observation_encoder.width, condition=self.task_encoder.width
+        )
+        self.head = build_head(config.head, features=self.trunk.width, chunk=config.chunk, actions=actions)
+        self.action_normalizer = Normalizer(actions)
+
+    @staticmethod
+    def from_state(config: PolicyConfig, spec: DatasetSpec, state: Mapping[str, Tensor]) -> "Policy":
+        """A policy with the given weights; the language model need not be there.
+
+        Raises:
+            CheckpointError: The weights are of another architecture.
+        """
+        policy = Policy(config, spec, embeddings=state.get("task_encoder.embeddings"))
+        try:
+            policy.load_state_dict(state)
+        except RuntimeError as error:
+            raise CheckpointError(f"weights do not fit the policy: {' '.join(str(error).split())}") from None
+        return policy
+
+    @property
+    def kinds(self) -> tuple[DescriptorKind, ...]:
+        """Kinds of descriptor that the policy can be conditioned on."""
+        return (self.task_encoder.kind,)
+
+    def fit(self, statistics: Mapping[str, FeatureStatistics]) -> None:
+        """Fix the normalisation of observations and actions, and the range of the head."""
+        config = self.config.normalization
+        self.observation_encoder.fit(statistics, config)
+        actions = statistics[self.spec.action.key]
+        self.action_normalizer.fit(actions, config.actions, config.floor)
+        self.head.fit(self.action_normalizer(actions.low), self.action_normalizer(actions.high))
+
+    def embed(self, kind: str, descriptors: Sequence[str]) -> Float[Tensor, "N Z"]:
+        """The embeddings z of raw descriptors: task names (`one_hot`) or sentences (`language`).
+
+        Raises:
+            CheckpointError: The policy does not take this kind.
+        """
+        if kind not in self.kinds:
+            raise CheckpointError(unknown("condition for this policy", kind, self.kinds))
+        return self.task_encoder(self.task_encoder.prepare(descriptors))
+
+    def forward(
+        self,
+        observations: Mapping[str, Float[Tensor, "B H _"]],
+        observation_mask: Mapping[str, Bool[Tensor, "B _"]],
+        z: Float[Tensor, "B Z"],
+    ) -> ActionDistribution:
+        """The distribution of the next K actions, in normalised units."""
+        features = self.observation_encoder(observations, observation_mask)
+        return self.head(self.trunk(features, z))
+
+    def nll(self, batch: Batch, z: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
+        """Negative log-likelihood of the expert's actions, in nats, a density over raw action units.
+
+        The scale of the normaliser is accounted for, so that policies which normalise differently compare.
+        """
+        return self._nll(self(batch.observations, batch.observation_mask, z), batch)
+
+    def evaluate(self, batch: Batch, z: Float[Tensor, "B Z"]) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
+        """NLL as in `nll`, and mean absolute error of the most likely action, in raw units."""
+        distribution = self(batch.observations, batch.observation_mask, z)
+        error = (self.action_normalizer.inverse(distribution.mode) - batch.actions).abs() * batch.action_mask
+        return self._nll(distribution, batch), error.sum((1, 2)) / batch.action_mask.sum((1, 2))
+
+    def act(
+        self,
+        observations: Mapping[str, Float[Tensor, "B H _"]],
+        observation_mask: Mapping[str, Bool[Tensor, "B _"]],
+        z: Float[Tensor, "B Z"],
+    ) -> Float[Tensor, "B K A"]:
+        """The most likely next K actions, in raw units."""
+        return self.action_normalizer.inverse(self(observations, observation_mask, z).mode)
+
+    def _nll(self, distribution: ActionDistribution, batch: Batch) -> Float[Tensor, " B"]:
+        log_prob = distribution.log_prob(self.action_normalizer(batch.actions), batch.action_mask)
+        log_scale = (self.action_normalizer.scale.log() * batch.action_mask).sum((1, 2))
+        return log_scale - log_prob
+
+
+def build_task_encoder(config: TaskEncoderConfig, spec: DatasetSpec, embeddings: Tensor | None) -> TaskEncoder:
+    """The task encoder for a vocabulary.
+
+    Raises:
+        DatasetError: Language is asked for, and a task has no instruction.
+    """
+    match config:
+        case OneHotConfig():
+            return OneHotEncoder(spec.task_names, width=config.width)
+        case LanguageConfig():
+            return LanguageEncoder(
+                config.model,
+                descriptor_table("language", spec).rows,
+                embeddings=embeddings,
+                width=config.width,
+                hidden=config.hidden,
+            )
+        case _:
+            assert_never(config)

@@ -1,0 +1,105 @@
+"""What a simulator offers, and how one is found: by name, through the entry-point group `mtil.simulators`."""
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+
+from mtil.errors import SimulatorError, unknown
+from mtil.types import Task
+
+Expert = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+"""From one observation to the raw action, which may lie outside the action space."""
+
+Stream = Literal["collection", "evaluation"]
+
+_GROUP = "mtil.simulators"
+_STREAMS = {"collection": 0, "evaluation": 1}
+
+
+class Simulator(ABC):
+    """A suite of tasks that environments can be made of.
+
+    Attributes:
+        name: Name of the suite, e.g. `"metaworld-mt10"`.
+        horizon: Steps after which an episode is truncated.
+        success: What counts as success, in words.
+    """
+
+    name: str
+    horizon: int
+    success: str
+
+    @abstractmethod
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks, in the suite's order."""
+
+    @abstractmethod
+    def make(self, task: str, *, camera: str | None = None, image_size: int = 240) -> gymnasium.Env:
+        """A new environment of one task.
+
+        Observations are a dictionary of float32 vectors, actions a float32 vector; `info["success"]` is a bool at each
+        step. `reset(seed=placement)` decides everything: the episode is a function of the placement and the actions,
+        whatever was done with the environment before, so that one environment serves many episodes.
+
+        Args:
+            task: Name of a task of the suite.
+            camera: Camera that `render()` looks through; without one, there is no rendering.
+            image_size: Height and width of the uint8 RGB image that `render()` returns, in pixels.
+
+        Raises:
+            SimulatorError: The task or camera does not exist, or rendering does not work on this machine.
+        """
+
+    @abstractmethod
+    def expert(self, task: str) -> Expert | None:
+        """A scripted expert for the task, if there is one.
+
+        Raises:
+            SimulatorError: The task does not exist.
+        """
+
+    @abstractmethod
+    def env_args(self, task: str) -> dict[str, Any]:
+        """The task in robomimic's words: `env_name`, `env_version`, `type` and `env_kwargs`, JSON values all.
+
+        Raises:
+            SimulatorError: The task does not exist.
+        """
+
+
+def names() -> tuple[str, ...]:
+    """The simulators that are installed, alphabetically."""
+    return tuple(sorted(entry_points(group=_GROUP).names))
+
+
+def load(name: str) -> Simulator:
+    """The simulator of that name.
+
+    Raises:
+        SimulatorError: There is none, or it needs a package that is not installed.
+    """
+    found = tuple(entry_points(group=_GROUP, name=name))
+    if not found:
+        raise SimulatorError(unknown("simulator", name, names()))
+    return found[0].load()()
+
+
+def placement(stream: Stream, seed: int, task: str, episode: int) -> int:
+    """The seed that an episode starts from. The streams never meet, whatever the seeds: the lowest bit is the stream.
+
+    Args:
+        stream: What the episode is for.
+        seed: The user's seed, not negative.
+        task: Name of the task.
+        episode: Position of the episode in the stream.
+
+    Returns:
+        An integer of 63 bits.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(task.encode()), episode))
+    return (int(sequence.generate_state(1, np.uint64)[0]) >> 2 << 1) | _STREAMS[stream]

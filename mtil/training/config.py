@@ -1,0 +1,64 @@
+"""The root configuration of a run: everything that `mtil train` needs to know."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from mtil.config import Config
+from mtil.data.config import DataConfig
+from mtil.policies.config import PolicyConfig
+
+
+class CollectionConfig(Config):
+    """How to collect the demonstrations if `data.path` does not exist."""
+
+    episodes_per_task: PositiveInt = 25
+    seed: NonNegativeInt = 0
+    noise: NonNegativeFloat = Field(0.0, description="Deviation of the noise on executed actions; labels stay clean")
+
+
+class OptimizerConfig(Config):
+    """AdamW, with a linear warm-up and a cosine schedule down to zero."""
+
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.0
+    warmup_steps: NonNegativeInt = 500
+    gradient_clip: PositiveFloat = Field(1.0, description="Largest norm of the gradient")
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="Of the exponential moving average of the weights")
+
+
+class TrainerConfig(Config):
+    """Lightning's trainer."""
+
+    max_steps: PositiveInt = 20_000
+    accelerator: str = "cpu"
+    devices: int | str = 1
+    num_nodes: PositiveInt = 1
+    strategy: str = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    accumulate_grad_batches: PositiveInt = 1
+    threads: PositiveInt | None = Field(None, description="CPU threads of the model; null: as many as there are cores")
+    log_every: PositiveInt = Field(200, description="Steps between rows of the training log")
+    validate_every: PositiveInt = Field(2_000, description="Steps between validations")
+    checkpoint_every: PositiveInt = Field(2_000, description="Steps between checkpoints")
+    progress_bar: bool = True
+    wandb: str | None = Field(None, description="Project to log to, if Weights & Biases is wanted")
+
+
+class ExperimentConfig(Config):
+    """A run, completely: the same file and seed give the same policy."""
+
+    seed: NonNegativeInt = 0
+    suite: str | None = Field(None, description="Simulator that the tasks live in, for collection and evaluation")
+    data: DataConfig
+    collection: CollectionConfig | None = Field(None, description="null: the data must be there")
+    policy: PolicyConfig = PolicyConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    trainer: TrainerConfig = TrainerConfig()
+
+
+def presets() -> dict[str, Path]:
+    """The shipped configurations, by name."""
+    folder = Path(__file__).parent.parent / "presets"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}

@@ -1,0 +1,168 @@
+"""From a configuration to a trained policy in a run directory."""
+
+import os
+from pathlib import Path
+
+import torch
+from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+
+from mtil.collection.collect import collect
+from mtil.config import dump, read
+from mtil.data.datamodule import DemoDataModule
+from mtil.errors import CheckpointError, OutputError
+from mtil.policies.checkpoint import load_policy
+from mtil.policies.policy import Policy
+from mtil.training.callbacks import LastCheckpoint, StepProgress, ema
+from mtil.training.config import ExperimentConfig
+from mtil.training.loggers import run_loggers
+from mtil.training.module import ImitationModule
+from mtil.types import DatasetSpec
+
+
+def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console) -> None:
+    """Train a policy, collecting its demonstrations first if they are not there.
+
+    Args:
+        config: Everything.
+        run: The run directory to write.
+        resume: Continue from its last checkpoint, or start if it has none.
+        console: For what a person wants to know meanwhile.
+
+    Raises:
+        OutputError: The run directory exists, and `resume` was not asked for.
+        CheckpointError: The run to be resumed is of another configuration or dataset.
+        MtilError: Configuration or data do not work.
+    """
+    checkpoint = _prepare(config, run, resume=resume)
+    ensure_data(config, console)
+    torch.set_num_threads(config.trainer.threads or os.cpu_count() or 1)
+    seed_everything(config.seed, verbose=False)
+    data = DemoDataModule(
+        config.data,
+        history=config.policy.history,
+        chunk=config.policy.chunk,
+        kinds=(config.policy.task_encoder.kind,),
+        seed=config.seed,
+    )
+    step = _check_fits(checkpoint, data) if checkpoint else 0
+    policy = Policy(config.policy, data.store.spec)
+    policy.fit(data.statistics)
+    _announce(config, data, policy, run, step, console)
+    module = ImitationModule(policy, config=config)
+    trainer = build_trainer(config, run, tasks=data.store.spec.task_names, step=step, held_out=bool(len(data.validation)))
+    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    console.print(f"trained: [bold]{run}[/bold]")
+
+
+def ensure_data(config: ExperimentConfig, console: Console) -> None:
+    """Collect the demonstrations if their folder is not there, or not complete.
+
+    Raises:
+        ConfigError: They are not there, and the configuration does not say how to collect them.
+    """
+    if config.collection is None or config.suite is None:
+        return
+    plan = config.collection
+    console.print(f"demonstrations: {plan.episodes_per_task} a task of {config.suite} in [bold]{config.data.path}[/bold]")
+    collect(
+        config.suite,
+        config.data.path,
+        tasks=config.data.tasks,
+        episodes_per_task=plan.episodes_per_task,
+        seed=plan.seed,
+        noise=plan.noise,
+        workers=None,
+    )
+
+
+def build_trainer(config: ExperimentConfig, run: Path, *, tasks: list[str], step: int, held_out: bool) -> Trainer:
+    """Lightning's trainer, set up so that a run is a function of its configuration."""
+    options = config.trainer
+    callbacks: list[Callback] = [
+        ema(config.optimizer.ema_decay),
+        LastCheckpoint(run / "checkpoints", every=options.checkpoint_every),
+    ]
+    if options.progress_bar:
+        callbacks.append(StepProgress())
+    return Trainer(
+        accelerator=options.accelerator,
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy=options.strategy,
+        precision=options.precision,
+        accumulate_grad_batches=options.accumulate_grad_batches,
+        gradient_clip_val=config.optimizer.gradient_clip,
+        max_steps=options.max_steps,
+        max_epochs=-1,
+        val_check_interval=options.validate_every * options.accumulate_grad_batches if held_out else None,
+        check_val_every_n_epoch=None,
+        limit_val_batches=None if held_out else 0,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        logger=run_loggers(
+            run, tasks, step=step, wandb_project=options.wandb, config=config.model_dump(mode="json")
+        ),
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=run,
+    )
+
+
+def _prepare(config: ExperimentConfig, run: Path, *, resume: bool) -> Path | None:
+    """Make the run directory; the checkpoint to continue from, if there is one."""
+    if run.exists() and not resume:
+        raise OutputError(f"{run}: exists already; continue it with --resume, or choose another with --out")
+    checkpoint, stored = run / "checkpoints" / "last.ckpt", run / "config.yaml"
+    if checkpoint.exists() and stored.exists():
+        _check_same(config, read(ExperimentConfig, stored), stored)
+    try:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        stored.write_text(dump(config))
+    except OSError as error:
+        raise OutputError(f"{run}: cannot be written: {error.strerror}") from None
+    return checkpoint if checkpoint.exists() else None
+
+
+def _check_same(config: ExperimentConfig, stored: ExperimentConfig, path: Path) -> None:
+    """A run continues as it began, but for the trainer: longer, or on other hardware."""
+    now, then = (c.model_dump(mode="json", exclude={"trainer"}) for c in (config, stored))
+    changed = [key for key in now if now[key] != then[key]]
+    if changed:
+        raise CheckpointError(
+            f"{path}: differs in {', '.join(changed)} from what is asked for; a resumed run keeps its configuration: "
+            "choose another --out for a new one"
+        )
+
+
+def _check_fits(checkpoint: Path, data: DemoDataModule) -> int:
+    """The step of a checkpoint that was trained on this data."""
+    loaded = load_policy(checkpoint)
+    if loaded.card.spec != data.store.spec:
+        raise CheckpointError(f"{checkpoint}: {_difference(loaded.card.spec, data.store.spec)}")
+    return loaded.step
+
+
+def _difference(trained: DatasetSpec, found: DatasetSpec) -> str:
+    if trained.task_names != found.task_names:
+        return f"was trained on tasks {', '.join(trained.task_names)}; the data hold {', '.join(found.task_names)}"
+    shapes = [{f.key: f.shape for f in (*spec.observations, spec.action)} for spec in (trained, found)]
+    if shapes[0] != shapes[1]:
+        return f"was trained on features {shapes[0]}; the data hold {shapes[1]}"
+    return "was trained with other instructions or feature sizes of its tasks than the data hold"
+
+
+def _announce(
+    config: ExperimentConfig, data: DemoDataModule, policy: Policy, run: Path, step: int, console: Console
+) -> None:
+    spec, parameters = data.store.spec, sum(p.numel() for p in policy.parameters() if p.requires_grad)
+    console.print(
+        f"{len(spec.tasks)} tasks, {len(data.store.length)} demos, {len(data.train)} training and "
+        f"{len(data.validation)} validation windows; {parameters:,} parameters; {config.policy.head.kind} head, "
+        f"conditioned on {config.policy.task_encoder.kind}"
+    )
+    if step:
+        console.print(f"continuing [bold]{run}[/bold] at step {step:,}")

@@ -1,0 +1,77 @@
+"""Logs of a run: a CSV file that survives resuming, TensorBoard, and Weights & Biases when chosen."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+from mtil.errors import ConfigError
+
+
+class CSVMetrics(Logger):
+    """Appends rows to `metrics.csv`. (Lightning's own CSV logger deletes the file when a run is resumed.)
+
+    Args:
+        path: The file. Rows beyond `step` are dropped from one that exists: they will be trained, and written, again.
+        columns: All metrics that will ever be logged; a row leaves blank what it does not have.
+        step: The step that training starts from.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], *, step: int = 0) -> None:
+        super().__init__()
+        self._path, self._columns = path, ["step", *columns]
+        kept = [row for row in _rows(path) if int(row["step"]) <= step]
+        temporary = path.with_name(f".{path.name}.partial")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self._columns, restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+        os.replace(temporary, path)
+
+    @property
+    def name(self) -> str:
+        return "metrics"
+
+    @property
+    def version(self) -> int:
+        return 0
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The run's `config.yaml` holds them."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append one row."""
+        with self._path.open("a", newline="") as file:
+            csv.DictWriter(file, self._columns, restval="").writerow({"step": step, **metrics})
+
+
+def run_loggers(
+    run: Path, tasks: Sequence[str], *, step: int, wandb_project: str | None, config: Mapping[str, Any]
+) -> list[Logger]:
+    """The loggers of a run directory."""
+    means = ("train/nll", "val/nll", "val/action_error")
+    columns = ["learning_rate", *means, *(f"{mean}/{task}" for mean in means for task in tasks)]
+    loggers: list[Logger] = [
+        CSVMetrics(run / "metrics.csv", columns, step=step),
+        TensorBoardLogger(run, name=None, version="tensorboard"),
+    ]
+    return loggers if wandb_project is None else [*loggers, _wandb(run, wandb_project, config)]
+
+
+def _wandb(run: Path, project: str, config: Mapping[str, Any]) -> Logger:
+    from lightning.pytorch.loggers import WandbLogger
+
+    try:
+        return WandbLogger(project=project, name=run.name, save_dir=run, config=dict(config))
+    except ModuleNotFoundError:
+        raise ConfigError('trainer.wandb: Weights & Biases is not installed; pip install "mtil[wandb]"') from None
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["step"] and row["step"].isdigit()]

@@ -1,0 +1,9 @@
+"""`mtil evaluate` as a script."""
+
+import sys
+
+from mtil.cli import main
+
+if __name__ == "__main__":
+    sys.argv.insert(1, "evaluate")
+    main()
