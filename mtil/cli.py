@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from mtil.errors import ConfigError, MtilError, OutputError, unknown
+from mtil.errors import ConfigError, MtilError, unknown
 
 if TYPE_CHECKING:
     from mtil.training.config import ExperimentConfig
@@ -46,20 +46,17 @@ def collect(
     episodes_per_task: Annotated[int, typer.Option(min=1, help="Successful demonstrations of each task")] = 25,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     noise: Annotated[float, typer.Option(min=0, help="Deviation of noise on executed actions; labels stay clean")] = 0,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Attempts that take longer have failed")] = None,
     workers: Workers = None,
 ) -> None:
     """Collect demonstrations from scripted experts. Run again, it finishes what was interrupted."""
-    from mtil.collection.collect import collect as collect_demos
+    from rich.console import Console
 
-    collect_demos(
-        suite,
-        out,
-        tasks=_split(tasks),
-        episodes_per_task=episodes_per_task,
-        seed=seed,
-        noise=noise,
-        workers=workers,
-    )
+    from mtil.collection.report import collect_and_report
+    from mtil.collection.settings import CollectionSettings
+
+    settings = CollectionSettings(suite, seed, noise, episodes_per_task, max_steps)
+    collect_and_report(settings, out, tasks=_split(tasks), workers=workers, console=Console())
 
 
 @app.command()
@@ -76,9 +73,11 @@ def inspect(
     if json:
         print(json_format.dumps(found.to_json(), indent=2))
     else:
+        from rich.console import Console
+
         from mtil.data.inspection_table import print_inspection
 
-        print_inspection(found)
+        print_inspection(found, Console())
     if found.defects:
         raise typer.Exit(1)
 

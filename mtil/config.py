@@ -1,4 +1,4 @@
-"""Configuration: YAML and `key.path=value` overrides become frozen, checked models. This module knows no field itself."""
+"""Configuration: YAML and `key.path=value` overrides become frozen, checked models. It knows no field itself."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -100,6 +100,7 @@ def _explain(schema: type[BaseModel], error: ErrorDetails) -> str:
 def _resolve(schema: Any, location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
     """The user's key path of an error (without the tags that pydantic adds) and the keys valid beside its last one."""
     path: list[str] = []
+    beside: list[str] = []
     here = _members(schema)
     for part in location:
         if str(part) in here["tags"]:

@@ -1,4 +1,4 @@
-"""The tree of errors that a user can put right. The command line prints one as a single line and exits with status 1."""
+"""The tree of errors that a user can put right. The command line prints one as a single line, exit status 1."""
 
 import difflib
 from collections.abc import Iterable

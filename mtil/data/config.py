@@ -15,8 +15,8 @@ class StratifiedSampling(Config):
     """
 
     kind: Literal["stratified"] = "stratified"
-    alpha: float = Field(0.0, ge=0, le=1)
-    weights: dict[str, PositiveFloat] | None = Field(None, description="Relative share of each task, by name")
+    alpha: float = Field(default=0.0, ge=0, le=1)
+    weights: dict[str, PositiveFloat] | None = Field(default=None, description="Relative share of each task, by name")
 
 
 class UniformSampling(Config):
@@ -32,11 +32,17 @@ class DataConfig(Config):
     """Demonstrations and batches."""
 
     path: Path = Field(description="A robomimic file, or a folder of them, one file a task")
-    observations: tuple[str, ...] | None = Field(None, description="Keys of the observation; null: all state keys")
-    tasks: tuple[str, ...] | None = Field(None, description="Tasks to train on; null: all")
-    batch_size: PositiveInt = Field(256, description="Windows in a batch, over all devices")
+    observations: tuple[str, ...] | None = Field(
+        default=None, description="Keys of the observation; null: all state keys"
+    )
+    tasks: tuple[str, ...] | None = Field(default=None, description="Tasks to train on; null: all")
+    batch_size: PositiveInt = Field(default=256, description="Windows in a batch, over all devices")
     sampling: Sampling = StratifiedSampling()
-    train_mask: str | None = Field(None, description="Filter key of the training demos; null: split by seed")
-    validation_mask: str | None = Field(None, description="Filter key of the validation demos; null: split by seed")
-    validation_fraction: float = Field(0.1, ge=0, lt=1, description="Share of each task's demos that is held out")
-    num_workers: int = Field(0, ge=0, description="Loader processes; state data needs none")
+    train_mask: str | None = Field(default=None, description="Filter key of the training demos; null: split by seed")
+    validation_mask: str | None = Field(
+        default=None, description="Filter key of the validation demos; null: split by seed"
+    )
+    validation_fraction: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of each task's demos that is held out"
+    )
+    num_workers: int = Field(default=0, ge=0, description="Loader processes; state data needs none")

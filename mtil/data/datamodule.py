@@ -3,7 +3,8 @@
 Legend: B batch, W windows.
 """
 
-from typing import assert_never
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -139,7 +140,7 @@ class DemoDataModule(LightningDataModule):
         )
 
 
-def _finished(batch: Batch) -> Batch:
+def _finished(batch: Any) -> Any:
     return batch
 
 
@@ -152,12 +153,17 @@ def _strata(
             return np.zeros_like(task), [1.0]
         case StratifiedSampling(weights=None, alpha=alpha):
             return task, [float(n) ** alpha for n in np.bincount(task, minlength=len(names))]
-        case StratifiedSampling(weights=weights):
-            for name in (*weights, *names):
-                if name not in names:
-                    raise ConfigError(f"data.sampling.weights: {unknown('task', name, names)}")
-                if name not in weights:
-                    raise ConfigError(f"data.sampling.weights: no weight for task {name!r}; expected one for each task")
-            return task, [weights[name] for name in names]
+        case StratifiedSampling(weights=dict() as weights):
+            return task, _named_weights(weights, names)
         case _:
-            assert_never(config.sampling)
+            raise AssertionError(config.sampling)
+
+
+def _named_weights(weights: Mapping[str, float], names: list[str]) -> list[float]:
+    for name in weights:
+        if name not in names:
+            raise ConfigError(f"data.sampling.weights: {unknown('task', name, names)}")
+    for name in names:
+        if name not in weights:
+            raise ConfigError(f"data.sampling.weights: no weight for task {name!r}; expected one for each task")
+    return [weights[name] for name in names]

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from jaxtyping import Shaped
 
-from mtil.data.defects import ACTIONS, Findings, layout_defect, outliers, value_defect
+from mtil.data.defects import ACTIONS, Findings, explain, layout_defect, outliers, value_defect
 from mtil.types import FeatureSpec
 
 _SIGNALS = ("rewards", "dones")
@@ -24,14 +24,14 @@ class Demo:
 
     Attributes:
         steps: Its length.
-        keys: Its observation keys and `ACTIONS`, sound or not.
-        features: Those of them that are sound.
+        keys: Its observation keys, sound or not; None if it has no observations at all.
+        features: What is sound of its observations and actions.
         outside: How many action values lie outside [-1, 1].
         extreme: The action value farthest from 0.
     """
 
     steps: int = 0
-    keys: frozenset[str] = frozenset()
+    keys: frozenset[str] | None = None
     features: Mapping[str, FeatureSpec] = field(default_factory=dict)
     outside: int = 0
     extreme: float = 0.0
@@ -45,7 +45,7 @@ def check_demo(group: h5py.Group, findings: Findings, *, decompress_images: bool
         findings: Receives what is found.
         decompress_images: Whether to read compressed images, which finds damage within them.
     """
-    arrays = _arrays(group, findings)
+    arrays, keys = _arrays(group, findings)
     sound = {key: array for key, array in arrays.items() if _well_formed(key, array, findings)}
     steps = _steps(group, sound, findings)
     features = {key: feature(key, array) for key, array in sound.items() if key not in _SIGNALS}
@@ -62,7 +62,7 @@ def check_demo(group: h5py.Group, findings: Findings, *, decompress_images: bool
                 actions = values
     return Demo(
         steps=steps,
-        keys=frozenset(arrays) - frozenset(_SIGNALS),
+        keys=keys,
         features=features,
         outside=int((np.abs(actions) > 1).sum()),
         extreme=float(max(actions.flat, key=abs, default=0.0)),
@@ -99,10 +99,8 @@ def member(parent: h5py.Group, name: str, kind: type[C], findings: Findings) -> 
     with findings.guard(name):
         try:
             found = parent[name]
-        except KeyError:
-            dangling = parent.get(name, getlink=True) is not None
-            what = "found a link that leads nowhere" if dangling else "missing"
-            findings.add(f"expected {words[kind]}, {what}", name)
+        except KeyError as error:
+            findings.add(f"expected {words[kind]}, {_absence(parent, name, error)}", name)
             return None
         if isinstance(found, kind):
             return found
@@ -110,18 +108,32 @@ def member(parent: h5py.Group, name: str, kind: type[C], findings: Findings) -> 
     return None
 
 
-def _arrays(group: h5py.Group, findings: Findings) -> dict[str, h5py.Dataset]:
-    """Actions, rewards, dones and observations by key, as far as they are there."""
+def _absence(parent: h5py.Group, name: str, error: KeyError) -> str:
+    match parent.get(name, getlink=True):
+        case None:
+            return "missing"
+        case h5py.SoftLink() | h5py.ExternalLink():
+            return "found a link that leads nowhere"
+        case _:
+            return f"found damage: {explain(error)}"
+
+
+def _arrays(group: h5py.Group, findings: Findings) -> tuple[dict[str, h5py.Dataset], frozenset[str] | None]:
+    """Actions, rewards, dones and observations, as far as they are there; and the keys of the observations."""
     found = {key: member(group, key, h5py.Dataset, findings) for key in (ACTIONS, *_SIGNALS)}
-    if (observations := member(group, "obs", h5py.Group, findings)) is not None:
-        if not len(observations):
-            findings.add("holds no observations", "obs")
-        for key in sorted(observations.keys()):
-            if key in found:
-                findings.add("an observation cannot bear this name, which means something else", key)
-            else:
-                found[key] = member(observations, key, h5py.Dataset, findings)
-    return {key: array for key, array in found.items() if array is not None}
+    observations = member(group, "obs", h5py.Group, findings)
+    keys = sorted(observations.keys()) if observations is not None else []
+    if observations is not None and not keys:
+        findings.add("holds no observations", "obs")
+    for key in keys:
+        if key in found:
+            findings.add("an observation cannot bear this name, which means something else", key)
+        elif observations is not None:
+            found[key] = member(observations, key, h5py.Dataset, findings)
+    return {key: array for key, array in found.items() if array is not None}, frozenset(keys) - {
+        ACTIONS,
+        *_SIGNALS,
+    } or None
 
 
 def _well_formed(key: str, array: h5py.Dataset, findings: Findings) -> bool:

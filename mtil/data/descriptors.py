@@ -50,8 +50,8 @@ def descriptor_table(kind: DescriptorKind, spec: DatasetSpec) -> DescriptorTable
             silent = [task.name for task in spec.tasks if not task.instructions]
             if silent:
                 raise DatasetError(
-                    f"tasks without an instruction: {', '.join(silent)}; conditioning on language needs `language_instruction` "
-                    "in problem_info of each file (or choose policy.task_encoder.kind=one_hot)"
+                    f"tasks without an instruction: {', '.join(silent)}; conditioning on language needs "
+                    "`language_instruction` in problem_info of each file (or choose policy.task_encoder.kind=one_hot)"
                 )
             return DescriptorTable([task.instructions for task in spec.tasks])
         case _:

@@ -35,7 +35,8 @@ class TaskFile:
         task: The task that all its demonstrations solve.
         demos: Names of the demonstrations in numeric order, e.g. `"demo_0"`.
         lengths: Steps of each.
-        features: Specs of the observations by key, and of the actions under `ACTIONS`.
+        observations: Specs of the observations by key.
+        action: Spec of the actions.
         masks: Names of demonstrations by filter key, e.g. `"train"`.
     """
 
@@ -43,7 +44,8 @@ class TaskFile:
     task: Task
     demos: tuple[str, ...]
     lengths: tuple[int, ...]
-    features: Mapping[str, FeatureSpec]
+    observations: Mapping[str, FeatureSpec]
+    action: FeatureSpec
     masks: Mapping[str, tuple[str, ...]]
 
     def read(self, demo: str, keys: Iterable[str] | None = None) -> Episode:
@@ -62,7 +64,7 @@ class TaskFile:
         Raises:
             DatasetError: A name does not exist, or the file cannot be read any more.
         """
-        wanted = self._known("observation", keys, [key for key in self.features if key != ACTIONS])
+        wanted = self._known("observation", keys, list(self.observations))
         names = self._known("demonstration", demos, self.demos)
         try:
             with h5py.File(self.path, "r") as file:
@@ -105,7 +107,7 @@ def _holds_a_task(file: Path) -> bool:
     return file.suffix in _SUFFIXES and not file.name.startswith(".") and not file.is_dir()
 
 
-def open_dataset(path: Path) -> list[TaskFile]:
+def open_tasks(path: Path) -> list[TaskFile]:
     """Open a dataset: one file, or a folder with one file per task.
 
     Raises:
@@ -118,7 +120,7 @@ def open_task(path: Path) -> TaskFile:
     """Open one file of demonstrations.
 
     Raises:
-        DatasetError: As `open_dataset` does.
+        DatasetError: As `open_tasks` does.
     """
     return _open([path], path)[0]
 
@@ -219,7 +221,8 @@ def _task_file(sound: Survey) -> TaskFile:
         task=sound.task,
         demos=tuple(sound.lengths),
         lengths=tuple(sound.lengths.values()),
-        features=sound.features,
+        observations={key: spec for key, spec in sound.features.items() if key != ACTIONS},
+        action=sound.features[ACTIONS],
         masks=sound.masks,
     )
 

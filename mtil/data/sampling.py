@@ -1,7 +1,7 @@
 """Which windows make a batch: stratified over tasks, index-only, and a pure function of (seed, step).
 
-The quotas follow the window constraints of proportionate fairness (Baruah et al. 1996, "Proportionate progress"): after t
-batches every task has had within one of `t * B * w` examples. Meeting the earliest deadline first never misses one.
+The quotas follow the window constraints of proportionate fairness (Baruah et al. 1996, "Proportionate progress"): after
+t batches every task has had within one of `t * B * w` examples. Meeting the earliest deadline first never misses one.
 """
 
 import itertools
@@ -69,7 +69,8 @@ class StratifiedBatchSampler(Sampler[Draw]):
         before = self.counts(step)
         after = self._advance(before, step + 1)
         self._latest = (step + 1, after)
-        return np.concatenate([self._draw(i, before[i], after[i]) for i in np.flatnonzero(after - before)])
+        shares = enumerate(zip(before.tolist(), after.tolist(), strict=True))
+        return np.concatenate([self._draw(i, begin, end) for i, (begin, end) in shares if begin < end])
 
     def counts(self, steps: int) -> Int[np.ndarray, " strata"]:
         """Examples that each stratum has had after the given number of batches."""

@@ -17,7 +17,7 @@ def split(store: DemoStore, config: DataConfig, *, seed: int) -> tuple[Int[Tenso
     """Training and validation episodes: by the dataset's filter keys where named, otherwise by seed, task by task.
 
     Raises:
-        DatasetError: A filter key does not exist, or leaves a task without training episodes; or a demonstration is in both.
+        DatasetError: A filter key does not exist, or leaves a task without training episodes; or a demo is in both.
     """
     held_out = _held_out(store.task, config.validation_fraction, seed)
     validation = held_out if config.validation_mask is None else _filter(store, config.validation_mask)
@@ -33,7 +33,9 @@ def split(store: DemoStore, config: DataConfig, *, seed: int) -> tuple[Int[Tenso
         )
     for position, task in enumerate(store.spec.task_names):
         if not train[store.task == position].any():
-            raise DatasetError(f"task {task!r}: no demos to train on are left; data.train_mask is {config.train_mask!r}")
+            raise DatasetError(
+                f"task {task!r}: no demos to train on are left; data.train_mask is {config.train_mask!r}"
+            )
     return train.nonzero().squeeze(1), validation.nonzero().squeeze(1)
 
 

@@ -45,7 +45,7 @@ def _quantiles(values: Float[Tensor, "N D"]) -> tuple[Float[Tensor, " D"], Float
     count = (~values.isnan()).sum(0).clamp(min=1)
 
     def at(fraction: float) -> Float[Tensor, " D"]:
-        position = fraction * (count - 1)
+        position = fraction * (count - 1).double()
         below, share = position.floor().long(), position - position.floor()
         above = torch.minimum(below + 1, count - 1)
         return torch.lerp(ordered.gather(0, below[None]), ordered.gather(0, above[None]), share[None]).squeeze(0)

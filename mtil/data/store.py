@@ -70,7 +70,8 @@ class DemoStore:
 
     def statistics(self, episodes: Int[Tensor, " _"]) -> dict[str, FeatureStatistics]:
         """Statistics of every feature over the given episodes."""
-        rows = torch.cat([torch.arange(s, s + n) for s, n in zip(self.start[episodes], self.length[episodes], strict=True)])
+        spans = zip(self.start[episodes].tolist(), self.length[episodes].tolist(), strict=True)
+        rows = torch.cat([torch.arange(start, start + length) for start, length in spans])
         task = self.task[episodes].repeat_interleave(self.length[episodes])
         return {key: feature_statistics(values[rows], self.valid(key)[task]) for key, values in self.features.items()}
 
@@ -98,12 +99,16 @@ def _keys(files: list[TaskFile], wanted: Sequence[str] | None) -> list[str]:
             if key not in states:
                 raise DatasetError(f"{file.path}: {unknown('state observation', key, states)}")
     if not wanted:
-        raise DatasetError(f"{files[0].path}: no state observations; found: {', '.join(files[0].observations) or 'none'}")
+        raise DatasetError(
+            f"{files[0].path}: no state observations; found: {', '.join(files[0].observations) or 'none'}"
+        )
     return list(wanted)
 
 
 def _spec(files: list[TaskFile], keys: Sequence[str]) -> DatasetSpec:
-    per_task = {key: [file.observations[key] for file in files] for key in keys} | {ACTIONS: [file.action for file in files]}
+    per_task = {key: [file.observations[key] for file in files] for key in keys} | {
+        ACTIONS: [file.action for file in files]
+    }
     widest = {key: max(features, key=lambda feature: feature.shape) for key, features in per_task.items()}
     return DatasetSpec(
         tasks=tuple(file.task for file in files),

@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 
@@ -40,7 +41,7 @@ class Survey:
     notes: tuple[Note, ...] = ()
 
 
-def survey(path: Path, *, source: BinaryIO | None = None, decompress_images: bool = False) -> Survey:
+def survey(path: Path, *, source: BytesIO | None = None, decompress_images: bool = False) -> Survey:
     """Walk through a file; never raises, whatever state the file is in.
 
     Args:
@@ -87,6 +88,8 @@ def _survey(path: Path, file: h5py.File, default: Task, findings: Findings, deco
     if data is not None:
         _check_env_args(data, findings)
         task = _task(data, default, findings)
+        if "bddl_file_name" in data.attrs:
+            findings.note("recorded by LIBERO: images upside down, each observation seen after its action", "obs")
         demos = _demos(data, findings, decompress_images)
         masks = _masks(file, set(demos), findings)
     features = _agreed_features(demos, findings)
@@ -104,7 +107,7 @@ def _survey(path: Path, file: h5py.File, default: Task, findings: Findings, deco
 
 def _text(group: h5py.Group, name: str) -> str | None:
     value: Any = group.attrs.get(name)
-    return value.decode() if isinstance(value, bytes) else value
+    return value if value is None else value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _check_env_args(data: h5py.Group, findings: Findings) -> None:
@@ -112,8 +115,8 @@ def _check_env_args(data: h5py.Group, findings: Findings) -> None:
         text = _text(data, "env_args")
         if text is None:
             findings.add("missing: expected an attribute that names the environment, as JSON", "env_args")
-        elif not isinstance(text, str) or not _is_json_object(text):
-            findings.add(f"expected a JSON object, found {str(text)[:40]!r}", "env_args")
+        elif not _is_json_object(text):
+            findings.add(f"expected a JSON object, found {text[:40]!r}", "env_args")
 
 
 def _is_json_object(text: str) -> bool:
@@ -126,7 +129,7 @@ def _is_json_object(text: str) -> bool:
 def _task(data: h5py.Group, default: Task, findings: Findings) -> Task:
     with findings.guard("problem_info"):
         text = _text(data, "problem_info")
-        return default if text is None else problem_info.decode(str(text), default.name)
+        return default if text is None else problem_info.decode(text, default.name)
     return default
 
 
@@ -168,23 +171,23 @@ def _masks(file: h5py.File, demos: set[str], findings: Findings) -> dict[str, tu
 
 def _agreed_features(demos: dict[str, Demo], findings: Findings) -> dict[str, FeatureSpec]:
     """The features that most demonstrations have; finds the demonstrations that differ."""
+    _check_keys({name: demo.keys for name, demo in demos.items() if demo.keys is not None}, findings)
     features: dict[str, FeatureSpec] = {}
-    for key in dict.fromkeys(key for demo in demos.values() for key in sorted(demo.keys)):
+    for key in dict.fromkeys(key for demo in demos.values() for key in demo.features):
         specs = {name: demo.features[key] for name, demo in demos.items() if key in demo.features}
-        if specs:
-            features[key], odd = outliers(specs, lambda spec: (spec.kind, spec.shape))
-            message = f"expected {_describe(features[key])} as in the other demonstrations"
-            for name in odd:
-                findings.of(name).add(f"{message}, found {_describe(specs[name])}", key)
-        _check_presence(key, demos, findings)
+        features[key], odd = outliers(specs, lambda spec: (spec.kind, spec.shape))
+        message = f"expected {_describe(features[key])} as in the other demonstrations"
+        for name in odd:
+            findings.of(name).add(f"{message}, found {_describe(specs[name])}", key)
     return features
 
 
-def _check_presence(key: str, demos: dict[str, Demo], findings: Findings) -> None:
-    usual, odd = outliers({name: key in demo.keys for name, demo in demos.items() if demo.keys})
-    for name in odd:
+def _check_keys(keys: dict[str, frozenset[str]], findings: Findings) -> None:
+    for key in sorted(frozenset().union(*keys.values())):
+        usual, odd = outliers({name: key in present for name, present in keys.items()})
         message = "missing, though other demonstrations have it" if usual else "only here: most demonstrations lack it"
-        findings.of(name).add(message, key)
+        for name in odd:
+            findings.of(name).add(message, key)
 
 
 def _note_outside(demos: dict[str, Demo], features: dict[str, FeatureSpec], findings: Findings) -> None:

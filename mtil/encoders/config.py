@@ -11,16 +11,16 @@ class OneHotConfig(Config):
     """A learned vector for each task of the vocabulary."""
 
     kind: Literal["one_hot"] = "one_hot"
-    width: PositiveInt = Field(64, description="Size of z")
+    width: PositiveInt = Field(default=64, description="Size of z")
 
 
 class LanguageConfig(Config):
     """A frozen sentence embedding and a trained projection of it."""
 
     kind: Literal["language"] = "language"
-    model: str = Field("all-MiniLM-L6-v2", description="A Hugging Face text encoder: id or local folder")
-    width: PositiveInt = Field(64, description="Size of z")
-    hidden: PositiveInt = Field(256, description="Width of the projection's hidden layer")
+    model: str = Field(default="all-MiniLM-L6-v2", description="A Hugging Face text encoder: id or local folder")
+    width: PositiveInt = Field(default=64, description="Size of z")
+    hidden: PositiveInt = Field(default=256, description="Width of the projection's hidden layer")
 
 
 TaskEncoderConfig = Annotated[OneHotConfig | LanguageConfig, Field(discriminator="kind")]
@@ -32,5 +32,7 @@ class NormalizationConfig(Config):
     """How raw numbers are scaled: to zero mean and unit deviation, or a range (or 1st-99th percentile) to [-1, 1]."""
 
     observations: NormalizationMode = "mean_std"
-    actions: NormalizationMode = "mean_std"
-    floor: PositiveFloat = Field(1e-3, description="Smallest scale, in raw units: for dimensions that never change")
+    actions: NormalizationMode = "min_max"
+    floor: PositiveFloat = Field(
+        default=1e-2, description="Smallest scale, in raw units: a dimension that hardly varies is not blown up"
+    )

@@ -1,7 +1,7 @@
 """The task as a sentence: a frozen embedding, centred on the training sentences, and a trained projection.
 
-Sentence encoders place "open the drawer" and "close the drawer" at a cosine of 0.9, because all robot commands share most
-of their meaning. What they share is the mean over the training sentences: without it, opposites stand apart.
+Sentence encoders place "open the drawer" and "close the drawer" at a cosine of 0.9, because all robot commands share
+most of their meaning. What they share is the mean over the training sentences: without it, opposites stand apart.
 
 Legend: N descriptors, B batch, E width of the sentence embedding, S known sentences, Z width of z.
 """

@@ -3,14 +3,14 @@
 import os
 from pathlib import Path
 
-from mtil.errors import CheckpointError
+from mtil.errors import CheckpointError, SimulatorError
 from mtil.evaluation.conditioning import common_tasks, descriptors, read_instructions
 from mtil.evaluation.metrics import EvaluationResult
 from mtil.evaluation.report import EpisodeProgress
 from mtil.evaluation.rollout import Recording, evaluate
 from mtil.policies.actor import Actor
 from mtil.policies.checkpoint import load_policy
-from mtil.sim.base import load
+from mtil.sim.base import Simulator, load
 
 SLOTS = 32
 
@@ -54,6 +54,14 @@ def evaluate_checkpoint(
             condition=kind,
             checkpoint=f"{loaded.path} (step {loaded.step}, averaged weights)",
             tasks=chosen,
-            recording=None if video is None else Recording(video, camera="corner2"),
+            recording=_recording(video, simulator),
             progress=progress,
         )
+
+
+def _recording(folder: Path | None, simulator: Simulator) -> Recording | None:
+    if folder is None:
+        return None
+    if simulator.camera is None:
+        raise SimulatorError(f"{simulator.name}: has no camera to film with; leave --video out")
+    return Recording(folder, simulator.camera)

@@ -2,19 +2,57 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from rich import box
-from rich.console import Group
+from rich.console import Console, Group
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from mtil.errors import CheckpointError, OutputError
-from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, MeanResult, TaskResult
+from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, MeanResult, Outcome, TaskResult
 
 _RESULT = TypeAdapter(EvaluationResult)
+
+
+class EpisodeProgress:
+    """A bar of episodes run and of those that succeeded, on standard error, so that a table can be piped without it.
+
+    Args:
+        total: Number of episodes.
+    """
+
+    def __init__(self, *, total: int) -> None:
+        self._bar = Progress(
+            TextColumn("evaluating"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[successes]} successes"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task("evaluating", total=total, successes=0)
+        self._successes = 0
+
+    def __call__(self, outcome: Outcome) -> None:
+        self._successes += outcome.success
+        self._bar.update(self._task, advance=1, successes=self._successes)
+
+    def __enter__(self) -> "EpisodeProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+
+def print_table(result: EvaluationResult) -> None:
+    """Print the table to standard output."""
+    Console().print(table(result))
 
 
 def table(result: EvaluationResult) -> Group:
@@ -37,8 +75,8 @@ def protocol(protocol: EvaluationProtocol) -> str:
         f"{protocol.suite}, {protocol.episodes_per_task} episodes a task, each from a held-out placement "
         f"(seed {protocol.seed} of a random stream that collection never draws from) and at most {protocol.horizon} "
         f"steps long.\n"
-        f"Success: {protocol.success}.\n"
-        f"Condition: {protocol.condition}. Checkpoint: {protocol.checkpoint}.\n"
+        f"Success rule: {protocol.success}.\n"
+        f"Condition: {protocol.condition}.\nCheckpoint: {protocol.checkpoint}.\n"
         f"Intervals: Wilson's; that of the mean at the tasks' effective sample size."
     )
 
@@ -48,7 +86,7 @@ def to_json(result: EvaluationResult) -> dict[str, Any]:
     return _RESULT.dump_python(result, mode="json")
 
 
-def write_json(result: EvaluationResult, path: Path) -> None:
+def write_json(path: Path, result: EvaluationResult) -> None:
     """Write the result, replacing the file in one move.
 
     Raises:
@@ -60,7 +98,8 @@ def write_json(result: EvaluationResult, path: Path) -> None:
         partial.write_text(json.dumps(to_json(result), indent=2) + "\n", encoding="utf-8")
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise OutputError(f"{path}: the result cannot be written: {error.strerror}") from None
 
 

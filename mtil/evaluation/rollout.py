@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from mtil.errors import SimulatorError, unknown
+from mtil.errors import OutputError, SimulatorError, unknown
 from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, Outcome, mean_result, task_result
 from mtil.sim.base import Simulator, load, placement
 from mtil.sim.workers import Command, EnvironmentPool, Reset, Transition
@@ -26,6 +26,7 @@ Descriptors = Mapping[str, Sequence[Float[Tensor, " Z"]]]
 Progress = Callable[[Outcome], object]
 
 
+@runtime_checkable
 class Actor(Protocol):
     """What acts in the slots. What it does in one must not depend on what happens in the others, nor on when."""
 
@@ -133,6 +134,8 @@ def roll_out(
         SimulatorError: An environment fails.
         OutputError: A film cannot be written.
     """
+    if recording is not None:
+        _make_folder(recording.folder)
     lanes = _lanes(trials, actor.slots)
     film = {"camera": recording.camera, "image_size": recording.image_size} if recording else {}
     with EnvironmentPool(simulator, workers=min(workers, len(lanes)), **film) as pool:
@@ -175,10 +178,17 @@ def _trials(
 
 
 def _lanes(trials: Sequence[Trial], slots: int) -> dict[int, deque[Trial]]:
-    """Equal shares of neighbouring trials for the slots, so that few tasks, each a new environment, pass through one."""
+    """Equal shares of neighbouring trials for the slots: few tasks, each a new environment, pass through one."""
     ends = [len(trials) * slot // slots for slot in range(slots + 1)]
     shares = {row: deque(trials[start:end]) for row, (start, end) in enumerate(pairwise(ends))}
     return {row: share for row, share in shares.items() if share}
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made: {error.strerror}") from None
 
 
 def _begin(actor: Actor, row: int, trial: Trial) -> Reset:

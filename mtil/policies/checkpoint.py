@@ -99,6 +99,8 @@ def load_policy(path: Path) -> LoadedPolicy:
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{file}: damaged, or no checkpoint: {str(error).splitlines()[0]}") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{file}: a checkpoint, but not of an mtil policy: {type(error).__name__} {error}") from None
+        raise CheckpointError(
+            f"{file}: a checkpoint, but not of an mtil policy: {type(error).__name__} {error}"
+        ) from None
     weights = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items() if name.startswith(_PREFIX)}
     return LoadedPolicy(Policy.from_state(card.config, card.spec, weights).eval(), card, file, step)

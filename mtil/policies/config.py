@@ -14,7 +14,7 @@ class GaussianHeadConfig(Config):
     """An independent Gaussian for each entry of the action chunk."""
 
     kind: Literal["gaussian"] = "gaussian"
-    min_std: MinStd = 0.01
+    min_std: MinStd = 0.05
     std: Literal["state", "global", "fixed"] = Field(
         default="state",
         description="What is added to min_std: a function of the state, a learned number an entry, nothing",
@@ -26,7 +26,7 @@ class MixtureHeadConfig(Config):
 
     kind: Literal["mixture"] = "mixture"
     components: int = Field(default=5, ge=1, description="Gaussians in the mixture")
-    min_std: MinStd = 0.01
+    min_std: MinStd = 0.05
     over: Literal["step", "chunk"] = Field(
         default="step",
         description="Whether each step of the chunk draws its component, or one is drawn for the whole chunk",
@@ -37,30 +37,29 @@ class DiscretisedHeadConfig(Config):
     """A histogram of equal bins for each entry of the action chunk."""
 
     kind: Literal["discretised"] = "discretised"
-    bins: int = Field(
-        default=128, ge=2, description="Bins over the range of each action dimension in the training data"
-    )
+    bins: int = Field(default=64, ge=2, description="Bins over the range of each action dimension in the training data")
 
 
 HeadConfig = Annotated[GaussianHeadConfig | MixtureHeadConfig | DiscretisedHeadConfig, Field(discriminator="kind")]
 
 
 class MLPTrunkConfig(Config):
-    """A multilayer perceptron, conditioned on z."""
+    """A residual multilayer perceptron, conditioned on z."""
 
     kind: Literal["mlp"] = "mlp"
-    width: PositiveInt = 512
-    depth: PositiveInt = Field(3, description="Number of layers")
-    conditioning: Literal["film", "concat"] = Field("film", description="How z enters: in each layer, or at the input")
-    layer_norm: bool = False
-    dropout: float = Field(0.0, ge=0, lt=1)
+    width: PositiveInt = 256
+    depth: PositiveInt = Field(default=3, description="Residual blocks, of two layers each")
+    conditioning: Literal["film", "concat"] = Field(
+        default="film", description="How z enters: in every block, or at the input"
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class PolicyConfig(Config):
     """Architecture of a policy."""
 
-    history: PositiveInt = Field(1, description="Observations that the policy sees")
-    chunk: PositiveInt = Field(1, description="Actions that it predicts")
+    history: PositiveInt = Field(default=1, description="Observations that the policy sees")
+    chunk: PositiveInt = Field(default=1, description="Actions that it predicts")
     task_encoder: TaskEncoderConfig = LanguageConfig()
     trunk: MLPTrunkConfig = MLPTrunkConfig()
     head: HeadConfig = GaussianHeadConfig()

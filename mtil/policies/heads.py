@@ -20,7 +20,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from mtil.policies.config import DiscretisedHeadConfig, GaussianHeadConfig, HeadConfig, MixtureHeadConfig
 
 TAIL_MASS = 0.01  # of an edge bin's probability, spread beyond the edge
-MODE_WINDOW = 1 / 16  # of a dimension's range
+MODE_WINDOW = 1 / 8  # of a dimension's range
 NARROWEST_RANGE = 0.01  # a dimension that hardly varies still gets bins of a width
 
 
@@ -153,6 +153,9 @@ class Head(nn.Module, ABC):
     def forward(self, features: Float[Tensor, "B F"]) -> ActionDistribution:
         """The distribution over chunks of shape `(B, K, A)`."""
 
+    def fit(self, low: Float[Tensor, " A"], high: Float[Tensor, " A"]) -> None:
+        """Fix the range of normalised actions in the training data, for a head that needs one."""
+
 
 class GaussianHead(Head):
     """Mean and standard deviation of every entry."""
@@ -198,20 +201,17 @@ class DiscretisedHead(Head):
     low: Float[Tensor, " A"]
     high: Float[Tensor, " A"]
 
-    def __init__(
-        self,
-        config: DiscretisedHeadConfig,
-        *,
-        features: int,
-        chunk: int,
-        low: Float[Tensor, " A"],
-        high: Float[Tensor, " A"],
-    ) -> None:
+    def __init__(self, config: DiscretisedHeadConfig, *, features: int, chunk: int, actions: int) -> None:
         super().__init__()
+        self.register_buffer("low", -torch.ones(actions))
+        self.register_buffer("high", torch.ones(actions))
+        self._projection = Projection(features, (chunk, actions, config.bins))
+
+    def fit(self, low: Float[Tensor, " A"], high: Float[Tensor, " A"]) -> None:
+        """Spread the bins over a range."""
         centre, half = (low + high) / 2, ((high - low) / 2).clamp(min=NARROWEST_RANGE / 2)
-        self.register_buffer("low", (centre - half).float())
-        self.register_buffer("high", (centre + half).float())
-        self._projection = Projection(features, (chunk, len(low), config.bins))
+        self.low.copy_(centre - half)
+        self.high.copy_(centre + half)
 
     def forward(self, features: Float[Tensor, "B F"]) -> DiscretisedActions:
         """The histogram of every entry."""
@@ -219,25 +219,22 @@ class DiscretisedHead(Head):
         return DiscretisedActions(bins, low=self.low.float(), high=self.high.float())
 
 
-def build_head(
-    config: HeadConfig, *, features: int, chunk: int, low: Float[Tensor, " A"], high: Float[Tensor, " A"]
-) -> Head:
+def build_head(config: HeadConfig, *, features: int, chunk: int, actions: int) -> Head:
     """The head that a configuration describes.
 
     Args:
         config: Which head.
         features: F.
         chunk: K.
-        low: Smallest normalised action of the training data.
-        high: Largest normalised action of the training data.
+        actions: A.
     """
     match config:
         case GaussianHeadConfig():
-            return GaussianHead(config, features=features, chunk=chunk, actions=len(low))
+            return GaussianHead(config, features=features, chunk=chunk, actions=actions)
         case MixtureHeadConfig():
-            return MixtureHead(config, features=features, chunk=chunk, actions=len(low))
+            return MixtureHead(config, features=features, chunk=chunk, actions=actions)
         case DiscretisedHeadConfig():
-            return DiscretisedHead(config, features=features, chunk=chunk, low=low, high=high)
+            return DiscretisedHead(config, features=features, chunk=chunk, actions=actions)
         case _:
             assert_never(config)
 

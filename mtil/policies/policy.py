@@ -1,4 +1,4 @@
-"""The policy pi(a | s, z): normaliser, encoders, trunk and head in one module. It knows no trainer, dataset or simulator.
+"""The policy pi(a | s, z): normaliser, encoders, trunk and head in one module, without trainer, dataset or simulator.
 
 Legend: B batch, H history, K chunk, A action dimensions, D dimensions of a key, N descriptors, Z width of z.
 """
@@ -6,7 +6,6 @@ Legend: B batch, H history, K chunk, A action dimensions, D dimensions of a key,
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -41,9 +40,7 @@ class Policy(nn.Module):
         actions = spec.action.shape[0]
         self.task_encoder = build_task_encoder(config.task_encoder, spec, embeddings)
         self.observation_encoder = StateEncoder(spec.observations, history=config.history)
-        self.trunk = MLPTrunk(
-            config.trunk, features=self.observation_encoder.width, condition=self.task_encoder.width
-        )
+        self.trunk = MLPTrunk(config.trunk, features=self.observation_encoder.width, condition=self.task_encoder.width)
         self.head = build_head(config.head, features=self.trunk.width, chunk=config.chunk, actions=actions)
         self.action_normalizer = Normalizer(actions)
 

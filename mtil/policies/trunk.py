@@ -12,7 +12,9 @@ from mtil.policies.config import MLPTrunkConfig
 
 
 class MLPTrunk(nn.Module):
-    """A multilayer perceptron conditioned on z: by concatenation at its input, or by FiLM in every layer.
+    """A residual multilayer perceptron, normalised before each block (Xiong et al. 2020, arXiv:2002.04745).
+
+    It is conditioned on z by concatenation at its input, or by FiLM in every block.
 
     Args:
         config: Width, depth, conditioning.
@@ -23,33 +25,34 @@ class MLPTrunk(nn.Module):
     def __init__(self, config: MLPTrunkConfig, *, features: int, condition: int) -> None:
         super().__init__()
         self.width = config.width
-        film = config.conditioning == "film"
-        first = features if film else features + condition
-        self._concatenate = not film
-        self.layers = nn.ModuleList(
-            _Layer(first if i == 0 else config.width, config, condition=condition if film else None)
-            for i in range(config.depth)
+        self._concatenate = config.conditioning == "concat"
+        self.input = nn.Linear(features + condition if self._concatenate else features, config.width)
+        self.blocks = nn.ModuleList(_Block(config, condition=condition) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, features: Float[Tensor, "B F"], z: Float[Tensor, "B Z"]) -> Float[Tensor, "B W"]:
+        hidden = self.input(torch.cat([features, z], dim=1) if self._concatenate else features)
+        for block in self.blocks:
+            hidden = block(hidden, z)
+        return self.norm(hidden)
+
+
+class _Block(nn.Module):
+    """`x + W2 dropout(gelu(W1 film(norm(x), z)))`."""
+
+    def __init__(self, config: MLPTrunkConfig, *, condition: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.width)
+        self.film = FiLM(condition, config.width) if config.conditioning == "film" else None
+        self.layers = nn.Sequential(
+            nn.Linear(config.width, config.width),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.width, config.width),
         )
 
-    def forward(self, features: Float[Tensor, "B F"], z: Float[Tensor, "B Z"]) -> Float[Tensor, "B W"]:
-        hidden = torch.cat([features, z], dim=1) if self._concatenate else features
-        for layer in self.layers:
-            hidden = layer(hidden, z)
-        return hidden
-
-
-class _Layer(nn.Module):
-    """Linear, optional layer norm, optional FiLM, activation, dropout."""
-
-    def __init__(self, features: int, config: MLPTrunkConfig, *, condition: int | None) -> None:
-        super().__init__()
-        self.linear = nn.Linear(features, config.width)
-        self.norm = nn.LayerNorm(config.width) if config.layer_norm else nn.Identity()
-        self.film = None if condition is None else FiLM(condition, config.width)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, features: Float[Tensor, "B F"], z: Float[Tensor, "B Z"]) -> Float[Tensor, "B W"]:
-        hidden = self.norm(self.linear(features))
+    def forward(self, features: Float[Tensor, "B W"], z: Float[Tensor, "B Z"]) -> Float[Tensor, "B W"]:
+        hidden = self.norm(features)
         if self.film is not None:
             hidden = self.film(hidden, z)
-        return self.dropout(nn.functional.relu(hidden))
+        return features + self.layers(hidden)

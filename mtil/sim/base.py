@@ -28,11 +28,13 @@ class Simulator(ABC):
         name: Name of the suite, e.g. `"metaworld-mt10"`.
         horizon: Steps after which an episode is truncated.
         success: What counts as success, in words.
+        camera: The camera that films are taken with; None: there is none.
     """
 
     name: str
     horizon: int
     success: str
+    camera: str | None
 
     @abstractmethod
     def tasks(self) -> tuple[Task, ...]:

@@ -39,15 +39,13 @@ Observation = dict[str, Any]
 _PARTS = {"proprio": slice(0, 4), "objects": slice(4, 18), "goal": slice(36, 39)}
 """Where Meta-World's vector of 39 holds what; 18:36 repeats the previous step, which a policy's history may do."""
 
-_ON_THEIR_HEAD = ("corner", "corner2", "corner3", "corner4")
-"""Cameras that Meta-World hung upside down; one flipped axis would mirror the scene, it takes both."""
-
 
 class MetaWorld(Simulator):
     """A suite of Meta-World's tasks."""
 
     horizon = SawyerXYZEnv.max_path_length
     success = "the task's goal reached at any step"
+    camera = "corner3"
 
     def __init__(self, *, name: str, tasks: tuple[str, ...]) -> None:
         self.name = name
@@ -127,8 +125,7 @@ class MetaWorldEnv(gymnasium.Env[Observation, np.ndarray]):
         """An RGB image, upright, of shape (image_size, image_size, 3)."""
         if self._camera is None:
             raise SimulatorError("nothing to render: the environment was made without a camera")
-        image = self._camera.image(self._env.data)
-        return image[::-1, ::-1].copy() if self._camera.name in _ON_THEIR_HEAD else image
+        return self._camera.image(self._env.data)
 
     def close(self) -> None:
         if self._camera is not None:

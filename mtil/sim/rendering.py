@@ -16,6 +16,7 @@ import numpy as np
 from mtil.errors import SimulatorError, unknown
 
 _MAX_GEOMS = 1000
+_UP_Z = 7  # of a camera's flattened frame (columns right, up, back): how far its upward axis points to the sky
 
 
 class OffscreenCamera:
@@ -43,7 +44,7 @@ class OffscreenCamera:
         atexit.register(self._release)  # weakref's own hook may run after EGL was shut down
 
     def image(self, data: mujoco.MjData) -> np.ndarray:
-        """What the camera sees, uint8 RGB of shape (size, size, 3), as the camera is hung."""
+        """What the camera sees, uint8 RGB of shape (size, size, 3), upright however the camera is hung."""
         self._gl.make_current()
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         mujoco.mjv_updateScene(
@@ -58,7 +59,9 @@ class OffscreenCamera:
         mujoco.mjr_render(self._viewport, self._scene, self._context)
         pixels = np.empty((self._viewport.height, self._viewport.width, 3), np.uint8)
         mujoco.mjr_readPixels(pixels, None, self._viewport, self._context)
-        return pixels[::-1].copy()  # OpenGL's rows run from the bottom up
+        # OpenGL's rows run from the bottom up; an image upside down has both axes turned, or it would be mirrored.
+        upside_down = data.cam_xmat[self._camera.fixedcamid, _UP_Z] < -0.1
+        return (pixels[:, ::-1] if upside_down else pixels[::-1]).copy()
 
     def close(self) -> None:
         self._release()

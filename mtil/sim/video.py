@@ -1,6 +1,7 @@
 """Rollouts on film: mp4 files that appear whole or not at all."""
 
 import os
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,7 +32,8 @@ class VideoWriter:
         self._fps = fps
         self._stream: av.VideoStream | None = None
         try:
-            self._container = av.open(str(self._partial), "w", format="mp4")
+            self._file = self._partial.open("wb")
+            self._container = av.open(self._file, "w", format="mp4")
         except OSError as error:
             raise self._failure(error) from None
 
@@ -51,18 +53,17 @@ class VideoWriter:
             if self._stream is not None:
                 self._container.mux(self._stream.encode(None))
             self._container.close()
+            self._file.close()
             os.replace(self._partial, self._path)
         except OSError as error:
             raise self._failure(error) from None
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        try:
+        with suppress(OSError):  # what could not be written is about to be removed
             self._container.close()
-        except OSError:
-            pass  # what could not be written is about to be removed
-        finally:
-            self._partial.unlink(missing_ok=True)
+            self._file.close()
+        self._partial.unlink(missing_ok=True)
 
     def _open_stream(self, width: int, height: int) -> av.VideoStream:
         stream = self._container.add_stream(_CODEC, rate=self._fps)

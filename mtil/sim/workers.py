@@ -9,13 +9,13 @@ import signal
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -26,7 +26,7 @@ from mtil.sim.base import Simulator, load
 from mtil.sim.video import VideoWriter
 
 _PATIENCE = 10.0  # seconds that a worker has to finish what it does before it is killed
-_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+_ONE_THREAD: dict[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _DEFAULT_FPS = 30
 
 
@@ -122,13 +122,13 @@ class EnvironmentPool:
         transitions: dict[int, Transition] = {}
         for pipe in wait(self._busy):
             assert isinstance(pipe, Connection)
+            self._busy.remove(pipe)
             try:
                 answer = pipe.recv()
             except (EOFError, OSError):
                 raise self._death(pipe) from None
             if isinstance(answer, MtilError):
                 raise answer
-            self._busy.remove(pipe)
             transitions.update(answer)
         return transitions
 
@@ -144,7 +144,7 @@ class EnvironmentPool:
                 process.join()
         self._processes.clear()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "EnvironmentPool":
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -158,7 +158,7 @@ class EnvironmentPool:
 
 @contextmanager
 def _conditions_of_birth() -> Iterator[None]:
-    """What processes started here inherit: deaf to Ctrl-C, which is the parent's to answer, and one thread for maths."""
+    """What processes started here inherit: no ear for Ctrl-C, which is the parent's to answer; one thread for maths."""
     resource_tracker.ensure_running()  # otherwise the first start does it, and unblocks the signal
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(_ONE_THREAD)
@@ -196,14 +196,12 @@ def _next(pipe: Connection) -> dict[int, Command] | None:
 
 
 def _answer(pipe: Connection, answer: dict[int, Transition] | MtilError) -> None:
-    try:
+    with suppress(OSError):  # nobody listens any more: the next look at the pipe ends the worker
         pipe.send(answer)
-    except OSError:
-        pass  # nobody listens any more; the next look at the pipe ends the worker
 
 
 def _explained(error: Exception) -> MtilError:
-    """The error as one of ours; the note holds the traceback, which does not travel between processes."""
+    """The error as one of ours, with its traceback, which does not travel between processes, as a note."""
     ours = error if isinstance(error, MtilError) else SimulatorError(f"{type(error).__name__}: {error}")
     ours.add_note(traceback.format_exc())
     return ours
@@ -217,12 +215,18 @@ class _Slot:
         self._camera = camera
         self._image_size = image_size
         self._env: gymnasium.Env | None = None
-        self._made_for: tuple[str, bool] | None = None
+        self._task: str | None = None
+        self._has_camera = False
         self._film: VideoWriter | None = None
         self._steps = 0
 
     def obey(self, command: Command) -> Transition:
-        return self._reset(command) if isinstance(command, Reset) else self._step(command)
+        try:
+            return self._reset(command) if isinstance(command, Reset) else self._step(command)
+        except MtilError:
+            raise
+        except Exception as error:
+            raise SimulatorError(f"{self._task}: {type(error).__name__}: {error}") from error
 
     def close(self) -> None:
         self._drop_film()
@@ -253,12 +257,12 @@ class _Slot:
 
     def _environment(self, task: str, *, filmed: bool) -> gymnasium.Env:
         """The environment at hand if it will do; one with a camera serves episodes that are not filmed, too."""
-        if self._env is None or self._made_for not in ((task, filmed), (task, True)):
+        if self._env is None or task != self._task or (filmed and not self._has_camera):
             if self._env is not None:
                 self._env.close()
+            self._task, self._has_camera = task, filmed
             camera = self._camera if filmed else None
             self._env = self._simulator.make(task, camera=camera, image_size=self._image_size)
-            self._made_for = (task, filmed)
         return self._env
 
     def _shoot(self, env: gymnasium.Env) -> None:

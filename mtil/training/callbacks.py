@@ -4,15 +4,25 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor
 
 
 def ema(decay: float) -> WeightAveraging:
-    """Exponential moving average of the weights; checkpoints and validations use the averaged ones."""
-    return WeightAveraging(use_buffers=False, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    """Exponential moving average of the weights; checkpoints and validations use the averaged ones.
+
+    The decay warms up as `(1 + n) / (10 + n)`, or a short run would end with much of its first weights in the average.
+    """
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        n = int(count)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))  # pyright: ignore
+
+    return WeightAveraging(use_buffers=False, multi_avg_fn=update)
 
 
 def stepped(trainer: Trainer, batch_index: int) -> bool:

@@ -15,44 +15,53 @@ class CollectionConfig(Config):
 
     episodes_per_task: PositiveInt = 25
     seed: NonNegativeInt = 0
-    noise: NonNegativeFloat = Field(0.0, description="Deviation of the noise on executed actions; labels stay clean")
+    noise: NonNegativeFloat = Field(
+        default=0.0, description="Deviation of the noise on executed actions; labels stay clean"
+    )
+    max_steps: PositiveInt | None = Field(
+        default=None, description="Attempts that take longer are no demonstrations; null: the simulator's horizon"
+    )
 
 
 class OptimizerConfig(Config):
     """AdamW, with a linear warm-up and a cosine schedule down to zero."""
 
     learning_rate: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 0.0
-    warmup_steps: NonNegativeInt = 500
-    gradient_clip: PositiveFloat = Field(1.0, description="Largest norm of the gradient")
-    ema_decay: float = Field(0.999, ge=0, lt=1, description="Of the exponential moving average of the weights")
+    weight_decay: NonNegativeFloat = 1e-4
+    warmup_steps: NonNegativeInt = 200
+    gradient_clip: PositiveFloat = Field(default=1.0, description="Largest norm of the gradient")
+    ema_decay: float = Field(default=0.999, ge=0, lt=1, description="Of the exponential moving average of the weights")
 
 
 class TrainerConfig(Config):
     """Lightning's trainer."""
 
-    max_steps: PositiveInt = 20_000
+    max_steps: PositiveInt = 10_000
     accelerator: str = "cpu"
     devices: int | str = 1
     num_nodes: PositiveInt = 1
     strategy: str = "auto"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     accumulate_grad_batches: PositiveInt = 1
-    threads: PositiveInt | None = Field(None, description="CPU threads of the model; null: as many as there are cores")
-    log_every: PositiveInt = Field(200, description="Steps between rows of the training log")
-    validate_every: PositiveInt = Field(2_000, description="Steps between validations")
-    checkpoint_every: PositiveInt = Field(2_000, description="Steps between checkpoints")
+    threads: PositiveInt | None = Field(
+        default=None, description="CPU threads of the model; null: as many as there are cores"
+    )
+    log_every: PositiveInt = Field(default=100, description="Steps between rows of the training log")
+    validate_every: PositiveInt = Field(default=500, description="Steps between validations")
+    checkpoint_every: PositiveInt = Field(default=1_000, description="Steps between checkpoints")
     progress_bar: bool = True
-    wandb: str | None = Field(None, description="Project to log to, if Weights & Biases is wanted")
+    wandb: str | None = Field(default=None, description="Project to log to, if Weights & Biases is wanted")
 
 
 class ExperimentConfig(Config):
     """A run, completely: the same file and seed give the same policy."""
 
     seed: NonNegativeInt = 0
-    suite: str | None = Field(None, description="Simulator that the tasks live in, for collection and evaluation")
+    suite: str | None = Field(
+        default=None, description="Simulator that the tasks live in, for collection and evaluation"
+    )
     data: DataConfig
-    collection: CollectionConfig | None = Field(None, description="null: the data must be there")
+    collection: CollectionConfig | None = Field(default=None, description="null: the data must be there")
     policy: PolicyConfig = PolicyConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     trainer: TrainerConfig = TrainerConfig()

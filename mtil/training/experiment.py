@@ -9,11 +9,14 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
 from mtil.collection.collect import collect
+from mtil.collection.report import collect_and_report
+from mtil.collection.settings import CollectionSettings, is_collected
 from mtil.config import dump, read
 from mtil.data.datamodule import DemoDataModule
 from mtil.errors import CheckpointError, OutputError
 from mtil.policies.checkpoint import load_policy
 from mtil.policies.policy import Policy
+from mtil.sim.base import load
 from mtil.training.callbacks import LastCheckpoint, StepProgress, ema
 from mtil.training.config import ExperimentConfig
 from mtil.training.loggers import run_loggers
@@ -51,30 +54,31 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
     policy.fit(data.statistics)
     _announce(config, data, policy, run, step, console)
     module = ImitationModule(policy, config=config)
-    trainer = build_trainer(config, run, tasks=data.store.spec.task_names, step=step, held_out=bool(len(data.validation)))
+    trainer = build_trainer(
+        config, run, tasks=data.store.spec.task_names, step=step, held_out=bool(len(data.validation))
+    )
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     console.print(f"trained: [bold]{run}[/bold]")
 
 
 def ensure_data(config: ExperimentConfig, console: Console) -> None:
-    """Collect the demonstrations if their folder is not there, or not complete.
+    """Collect the demonstrations if they are not there, or if collecting them was interrupted.
 
     Raises:
-        ConfigError: They are not there, and the configuration does not say how to collect them.
+        OutputError: They are there, but were collected with other settings.
     """
-    if config.collection is None or config.suite is None:
+    plan, path = config.collection, config.data.path
+    if plan is None or config.suite is None:
         return
-    plan = config.collection
-    console.print(f"demonstrations: {plan.episodes_per_task} a task of {config.suite} in [bold]{config.data.path}[/bold]")
-    collect(
-        config.suite,
-        config.data.path,
-        tasks=config.data.tasks,
-        episodes_per_task=plan.episodes_per_task,
-        seed=plan.seed,
-        noise=plan.noise,
-        workers=None,
-    )
+    if path.exists() and not (path.is_dir() and all(map(is_collected, path.glob("*.hdf5")))):
+        return  # the user's own
+    settings = CollectionSettings(config.suite, plan.seed, plan.noise, plan.episodes_per_task, plan.max_steps)
+    tasks = config.data.tasks or [task.name for task in load(config.suite).tasks()]
+    if any(not (path / f"{task}.hdf5").exists() for task in tasks):
+        console.print(f"no demonstrations in [bold]{path}[/bold] yet: collecting {settings}")
+        collect_and_report(settings, path, tasks=tasks, workers=None, console=console)
+    else:
+        collect(settings, path, tasks=tasks)  # checks that they are the ones that the configuration means
 
 
 def build_trainer(config: ExperimentConfig, run: Path, *, tasks: list[str], step: int, held_out: bool) -> Trainer:
@@ -101,9 +105,7 @@ def build_trainer(config: ExperimentConfig, run: Path, *, tasks: list[str], step
         limit_val_batches=None if held_out else 0,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        logger=run_loggers(
-            run, tasks, step=step, wandb_project=options.wandb, config=config.model_dump(mode="json")
-        ),
+        logger=run_loggers(run, tasks, step=step, wandb_project=options.wandb, config=config.model_dump(mode="json")),
         callbacks=callbacks,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -24,8 +25,8 @@ from mtil.training.schedule import warmup_cosine
 class ImitationModule(LightningModule):
     """Trains a policy on stratified batches.
 
-    The loss is `sum(weight * nll) / sum(weight)`: the sampler's quotas are the objective. Means per task are logged, never
-    optimised.
+    The loss is `sum(weight * nll) / sum(weight)`: the sampler's quotas are the objective. Means per task are logged,
+    never optimised.
 
     Args:
         policy: The policy, its normalisation fixed.
@@ -46,21 +47,21 @@ class ImitationModule(LightningModule):
         rows = batch.descriptors[self.policy.task_encoder.kind]
         return self.policy.task_encoder(self._descriptors[rows])  # type: ignore[index]
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         nll = self.policy.nll(batch, self.embed(batch))
         self.train_nll.add(nll.detach(), batch.task)
         return (nll * batch.weight).sum() / batch.weight.sum()
 
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         nll, error = self.policy.evaluate(batch, self.embed(batch))
         self.val_nll.add(nll, batch.task)
         self.val_error.add(error, batch.task)
 
-    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed(self._config.seed * 2**32 + self.global_step)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
-        if stepped(self.trainer, batch_index) and self.global_step % self._config.trainer.log_every == 0:
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        if stepped(self.trainer, batch_idx) and self.global_step % self._config.trainer.log_every == 0:
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             self._report(self.train_nll.compute("train/nll") | {"learning_rate": rate})
 
@@ -68,14 +69,14 @@ class ImitationModule(LightningModule):
         if not self.trainer.sanity_checking:
             self._report(self.val_nll.compute("val/nll") | self.val_error.compute("val/action_error"))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         config = self._config.optimizer
-        optimizer = torch.optim.AdamW(
-            (parameter for parameter in self.parameters() if parameter.requires_grad),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        groups = [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
         schedule = LambdaLR(optimizer, warmup_cosine(config.warmup_steps, self._config.trainer.max_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

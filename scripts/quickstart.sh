@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# The main job, from nothing to a table and films: collect demonstrations of ten Meta-World tasks, train one
+# language-conditioned policy on them, and evaluate it on placements that it has never seen. Run again, it goes on from
+# where it was. Options are passed on to the training, e.g. `scripts/quickstart.sh seed=1`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/environment.sh metaworld,minilm
+
+run=${RUN:-runs/mt10-state}
+mtil train mt10-state "$@" --out "$run" --resume
+mtil evaluate "$run" --episodes 50 --json "$run/evaluation/seed-0.json" --video "$run/evaluation/videos"
+echo "Table: $run/evaluation/seed-0.json   Films: $run/evaluation/videos/*.mp4   Curves: tensorboard --logdir $run"

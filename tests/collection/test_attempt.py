@@ -1,0 +1,62 @@
+"""An attempt is a function of its arguments, and what it records can be replayed."""
+
+import numpy as np
+import pytest
+
+from mtil.collection.attempt import attempt
+from mtil.errors import SimulatorError
+from mtil.sim.base import load, placement
+from mtil.types import Episode
+
+SUITE = load("metaworld-mt10")
+TASK = "window-open-v3"
+
+
+def tried(index: int = 0, noise: float = 0.0, seed: int = 0) -> Episode:
+    episode = attempt(SUITE.name, TASK, seed, index, noise)
+    assert episode is not None
+    return episode
+
+
+def test_an_attempt_is_a_function_of_its_arguments() -> None:
+    first, between, again = tried(noise=0.3), tried(index=1), tried(noise=0.3)
+    assert np.array_equal(first.actions, again.actions)
+    assert all(np.array_equal(first.observations[key], again.observations[key]) for key in first.observations)
+    assert not np.array_equal(first.observations["objects"][0], between.observations["objects"][0])
+
+
+def test_what_was_recorded_without_noise_can_be_replayed_to_the_first_success() -> None:
+    episode = tried()
+    env = SUITE.make(TASK)
+    observation, _ = env.reset(seed=placement("collection", 0, TASK, 0))
+    for t in range(len(episode)):
+        assert all(np.array_equal(observation[key], episode.observations[key][t]) for key in observation)
+        observation, reward, _, _, info = env.step(episode.actions[t])
+        assert episode.rewards[t] == np.float32(reward)
+        assert bool(episode.dones[t]) is info["success"] is (t == len(episode) - 1)
+
+
+def test_noise_is_executed_but_the_label_is_the_experts_clean_clipped_action() -> None:
+    clean, noisy = tried(), tried(noise=0.5)
+    assert not np.array_equal(clean.observations["proprio"][5], noisy.observations["proprio"][5])
+    expert = SUITE.expert(TASK)
+    assert expert is not None
+    for t in range(len(noisy)):
+        seen = {key: array[t] for key, array in noisy.observations.items()}
+        assert np.array_equal(noisy.actions[t], np.clip(expert(seen), -1, 1))
+
+
+def test_everything_but_the_ends_is_float32() -> None:
+    episode = tried()
+    assert {array.dtype for array in (*episode.observations.values(), episode.actions, episode.rewards)} == {
+        np.dtype(np.float32)
+    }
+
+
+def test_a_failure_leaves_no_episode() -> None:
+    assert attempt(SUITE.name, "peg-insert-side-v3", 0, 0, noise=100.0) is None
+
+
+def test_an_unknown_task_is_answered() -> None:
+    with pytest.raises(SimulatorError, match="unknown task of metaworld-mt10 'window-opn-v3'; did you mean"):
+        attempt(SUITE.name, "window-opn-v3", 0, 0, 0.0)

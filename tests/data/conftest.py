@@ -1,0 +1,61 @@
+"""Demonstrations to write, and files of them to damage."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from mtil.data.hdf5 import write_task
+from mtil.types import Episode, Task
+
+MakeEpisode = Callable[[int], Episode]
+LENGTHS = (5, 6, 4)
+
+
+@pytest.fixture
+def make_episode() -> MakeEpisode:
+    """Makes an episode of so many steps with a state of 4, a 6 x 8 image and an action of 2."""
+
+    def make(steps: int) -> Episode:
+        rng = np.random.default_rng(steps)
+        return Episode(
+            observations={
+                "proprio": rng.normal(size=(steps, 4)).astype(np.float32),
+                "camera": rng.integers(0, 256, (steps, 6, 8, 3), dtype=np.uint8),
+            },
+            actions=rng.uniform(-1, 1, (steps, 2)).astype(np.float32),
+            rewards=rng.normal(size=steps).astype(np.float32),
+            dones=np.arange(steps) == steps - 1,
+        )
+
+    return make
+
+
+@pytest.fixture
+def write(tmp_path: Path, make_episode: MakeEpisode) -> Callable[[str], Path]:
+    """Writes a sound file of three demonstrations for the task of that name, into one folder."""
+
+    def write_file(name: str) -> Path:
+        path = tmp_path / "dataset" / f"{name}.hdf5"
+        episodes = [make_episode(steps) for steps in LENGTHS]
+        env_args = {"env_name": name, "type": 2, "env_kwargs": {}}
+        task = Task(name, (f"do {name}", f"please do {name}"))
+        write_task(path, task, episodes, env_args=env_args, masks={"train": [0, 2], "valid": [1]})
+        return path
+
+    return write_file
+
+
+@pytest.fixture
+def sound(write: Callable[[str], Path]) -> Path:
+    """One sound file."""
+    return write("drawer-open")
+
+
+@pytest.fixture
+def opened(sound: Path) -> Iterator[h5py.File]:
+    """The sound file, open for damage."""
+    with h5py.File(sound, "r+") as file:
+        yield file

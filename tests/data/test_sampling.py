@@ -1,0 +1,102 @@
+from collections import Counter
+from fractions import Fraction
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mtil.data.sampling import SequentialBatchSampler, StratifiedBatchSampler, integer_weights
+from mtil.errors import ConfigError
+
+sizes = st.lists(st.integers(1, 60), min_size=1, max_size=9)
+shares = st.lists(st.one_of(st.integers(1, 50).map(float), st.floats(0.01, 50)), min_size=9, max_size=9)
+
+
+def sampler(sizes: list[int], weights: list[float], batch_size: int, **options: int) -> StratifiedBatchSampler:
+    stratum = np.repeat(np.arange(len(sizes)), sizes)
+    return StratifiedBatchSampler(
+        stratum,
+        weights=weights,
+        batch_size=batch_size,
+        **({"seed": 0} | options),  # pyright: ignore[reportArgumentType]
+    )
+
+
+@settings(deadline=None)
+@given(sizes, shares, st.integers(1, 40), st.integers(0, 99))
+def test_every_stratum_stays_within_one_of_its_share(
+    sizes: list[int], weights: list[float], batch_size: int, seed: int
+) -> None:
+    """Also with more strata than places in a batch."""
+    weights = weights[: len(sizes)]
+    exact = integer_weights(weights)
+    sampled = sampler(sizes, weights, batch_size, seed=seed)
+    stratum = np.repeat(np.arange(len(sizes)), sizes)
+    had = np.zeros(len(sizes), int)
+    for step in range(40):
+        had += np.bincount(stratum[sampled.batch(step)], minlength=len(sizes))
+        for count, weight in zip(had.tolist(), exact.tolist(), strict=True):
+            share = Fraction((step + 1) * batch_size * weight, int(exact.sum()))
+            assert abs(count - share) < 1
+    assert had.sum() == 40 * batch_size
+
+
+@settings(deadline=None)
+@given(sizes, shares, st.integers(1, 40))
+def test_no_window_repeats_within_a_pass_over_its_stratum(
+    sizes: list[int], weights: list[float], batch_size: int
+) -> None:
+    sampled = sampler(sizes, weights[: len(sizes)], batch_size)
+    drawn = np.concatenate([sampled.batch(step) for step in range(30)])
+    stratum = np.repeat(np.arange(len(sizes)), sizes)
+    for i, size in enumerate(sizes):
+        own = drawn[stratum[drawn] == i]
+        for pass_ in np.split(own, np.arange(size, len(own), size)):
+            assert max(Counter(pass_.tolist()).values(), default=1) == 1
+
+
+@given(st.permutations(range(12)), st.integers(0, 3))
+def test_a_batch_depends_on_seed_and_step_alone(order: list[int], seed: int) -> None:
+    forward = sampler([5, 1, 30], [1.0, 2.0, 0.5], 8, seed=seed)
+    expected = [forward.batch(step).tolist() for step in range(12)]
+    jumping = sampler([5, 1, 30], [1.0, 2.0, 0.5], 8, seed=seed)
+    assert {step: jumping.batch(step).tolist() for step in order} == dict(enumerate(expected))
+
+
+def test_iterating_from_a_step_continues_the_run() -> None:
+    whole = [draw.windows.tolist() for draw in islice(sampler([9, 4], [1.0, 1.0], 6), 10)]
+    resumed = [(draw.step, draw.windows.tolist()) for draw in islice(sampler([9, 4], [1.0, 1.0], 6, start=7), 3)]
+    assert resumed == list(zip(range(7, 10), whole[7:], strict=True))
+
+
+def test_ranks_share_out_the_global_batch() -> None:
+    whole = next(iter(sampler([9, 4], [1.0, 1.0], 7))).windows.tolist()
+    parts = [next(iter(sampler([9, 4], [1.0, 1.0], 7, rank=rank, world_size=2))).windows.tolist() for rank in range(2)]
+    assert sorted(parts[0] + parts[1]) == sorted(whole)
+
+
+def test_seeds_differ() -> None:
+    assert sampler([50], [1.0], 16, seed=1).batch(0).tolist() != sampler([50], [1.0], 16, seed=2).batch(0).tolist()
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
+def test_weights_must_be_positive(weight: float) -> None:
+    with pytest.raises(ConfigError, match="weights must be positive"):
+        integer_weights([1.0, weight])
+
+
+def test_whole_weights_are_kept_exactly() -> None:
+    assert integer_weights([3.0, 1.0, 7.0]).tolist() == [3, 1, 7]
+
+
+@given(st.integers(0, 50), st.integers(1, 9), st.integers(1, 3))
+def test_validation_sees_every_window_once(windows: int, batch_size: int, ranks: int) -> None:
+    seen = [
+        window
+        for rank in range(ranks)
+        for draw in SequentialBatchSampler(windows, batch_size=batch_size, rank=rank, world_size=ranks)
+        for window in draw.windows.tolist()
+    ]
+    assert sorted(seen) == list(range(windows))

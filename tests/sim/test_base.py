@@ -1,0 +1,66 @@
+"""Placements are functions of their arguments and the two streams never meet; simulators are found by name."""
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtil.errors import SimulatorError
+from mtil.sim.base import load, names, placement
+
+seeds = st.integers(0, 2**64)
+episodes = st.integers(0, 10_000)
+tasks = st.sampled_from(["reach-v3", "push-v3", "door-open-v3"])
+
+
+@given(seeds, seeds, tasks, tasks, episodes, episodes)
+def test_streams_never_meet(seed_a: int, seed_b: int, task_a: str, task_b: str, a: int, b: int) -> None:
+    assert placement("collection", seed_a, task_a, a) != placement("evaluation", seed_b, task_b, b)
+
+
+@given(seeds, tasks, episodes)
+def test_a_placement_is_a_function_of_its_arguments_in_63_bits(seed: int, task: str, episode: int) -> None:
+    value = placement("collection", seed, task, episode)
+    assert 0 <= value < 2**63
+    assert value == placement("collection", seed, task, episode)
+
+
+def test_seed_task_and_episode_each_matter() -> None:
+    values = {
+        placement("evaluation", seed, task, episode)
+        for seed in range(20)
+        for task in ("reach-v3", "push-v3")
+        for episode in range(50)
+    }
+    assert len(values) == 20 * 2 * 50
+
+
+def test_suites_are_found_by_name() -> None:
+    assert {"metaworld-mt10", "metaworld-mt50", "metaworld-ml45"} <= set(names())
+    assert load("metaworld-mt10").name == "metaworld-mt10"
+
+
+def test_an_unknown_simulator_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(SimulatorError, match=r"unknown simulator 'metaworld-mt1'; did you mean .*metaworld-mt50"):
+        load("metaworld-mt1")
+
+
+def test_a_simulator_that_is_not_installed_is_answered_with_the_way_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "mtil.sim.metaworld", raising=False)
+    monkeypatch.setitem(sys.modules, "metaworld", None)
+    with pytest.raises(SimulatorError, match=r'pip install "mtil\[metaworld\]"'):
+        load("metaworld-mt10")
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [("mtil.sim.base", ["torch", "mujoco", "metaworld"]), ("mtil.sim.metaworld", ["torch"])],
+)
+def test_imports_stay_light(module: str, absent: list[str]) -> None:
+    code = f"import sys, {module}; print(*(name for name in {absent} if name in sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not found.stdout.strip()
