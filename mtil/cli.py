@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,17 +25,12 @@ Preset = Annotated[str, typer.Argument(metavar="PRESET|FILE.yaml", help="A shipp
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; by default one for each core")]
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run a command; a user's mistake is one line on standard error and exit status 1."""
     try:
-        app(standalone_mode=True)
+        app()
     except MtilError as error:
-        print(f"mtil: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("mtil: interrupted", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(0)
+        sys.exit(f"mtil: {' '.join(str(error).split())}")
 
 
 @app.command()

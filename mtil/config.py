@@ -1,20 +1,37 @@
 """Configuration: YAML and `key.path=value` overrides become frozen, checked models. It knows no field itself."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from mtil.errors import ConfigError, unknown
 
 
 class Config(BaseModel):
-    """Base of every component's configuration: immutable, and a key that does not exist is an error."""
+    """Base of every component's configuration: immutable, and a key that does not exist is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A member of a union tagged by `kind` may leave its kind out where the field has a default: it is then of that kind.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_kinds(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        kinds = {name: getattr(field.default, "kind", None) for name, field in cls.model_fields.items()}
+        silent = {
+            name: {"kind": kinds[name], **value}
+            for name, value in values.items()
+            if kinds.get(name) and isinstance(value, dict) and "kind" not in value
+        }
+        return values | silent
 
 
 C = TypeVar("C", bound=Config)
@@ -32,10 +49,9 @@ def load(schema: type[C], text: str, overrides: Iterable[str] = (), source: str 
     Raises:
         ConfigError: A key or value does not fit; the message has one clause per mistake.
     """
-    try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
+    values = _parse(text, source)
+    if values is None:
+        values = {}
     if not isinstance(values, dict):
         raise ConfigError(f"{source}: expected a mapping of keys to values, found {type(values).__name__}")
     for override in overrides:
@@ -43,15 +59,17 @@ def load(schema: type[C], text: str, overrides: Iterable[str] = (), source: str 
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{source}: " + "; ".join(_explain(schema, e) for e in error.errors())) from None
+        raise ConfigError(f"{source}: {_explain(schema, values, error)}") from None
 
 
 def read(schema: type[C], path: Path, overrides: Iterable[str] = ()) -> C:
     """`load` from a file."""
     try:
-        return load(schema, path.read_text(), overrides, source=str(path))
+        return load(schema, path.read_text(encoding="utf-8"), overrides, source=str(path))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
 
 
 def dump(config: Config) -> str:
@@ -59,79 +77,108 @@ def dump(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=100)
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML's own loader would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is given twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, _UniqueKeys)  # a safe loader
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
+        told = str(error).replace('"<unicode string>", ', "")
+        raise ConfigError(f"{source}: not valid YAML: {' '.join(told.split())}") from None
+
+
 def _apply(values: dict[str, Any], override: str) -> None:
+    """Put the value of an override into its place."""
     path, equals, text = override.partition("=")
-    if not equals or not path:
-        raise ConfigError(f"override {override!r}: expected key.path=value")
     *parents, last = path.split(".")
+    if not equals or not all((*parents, last)):
+        raise ConfigError(f"override {override!r}: expected key.path=value")
     node = values
     for name in parents:
-        child = node.setdefault(name, {})
-        if child is None:
-            child = node[name] = {}
-        if not isinstance(child, dict):
+        if node.get(name) is None:
+            node[name] = {}
+        node = node[name]
+        if not isinstance(node, dict):
             raise ConfigError(f"override {override!r}: {name!r} holds a value, not keys")
-        node = child
-    try:
-        node[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"override {override!r}: {text!r} is not valid YAML") from None
+    node[last] = _parse(text, f"override {override!r}")
 
 
-def _explain(schema: type[BaseModel], error: ErrorDetails) -> str:
-    """One clause for one of pydantic's errors, naming the key as the user wrote it."""
-    path, keys = _resolve(schema, error["loc"])
-    where = ".".join(path)
-    if error["type"] == "extra_forbidden":
-        parent = ".".join(path[:-1])
-        return unknown(f"key in {parent!r}" if parent else "key", path[-1], keys)
-    if error["type"] == "missing":
-        return f"{where}: required, but not given"
-    if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        context = error.get("ctx", {})
-        tags = [tag.strip().strip("'") for tag in str(context.get("expected_tags", "")).split(",") if tag.strip()]
-        if error["type"] == "union_tag_not_found":
-            return f"{where}: needs a 'kind'; valid: {', '.join(keys)}"
-        return f"{where}.kind: {unknown('kind', str(context['tag']), tags)}"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{where or 'config'}: {message[0].lower()}{message[1:]}, found {error['input']!r}"
+def _explain(schema: type[BaseModel], values: dict[str, Any], error: ValidationError) -> str:
+    """One clause for each key that is wrong. (Where several types are valid, pydantic complains once for each.)"""
+    complaints: dict[str, list[str]] = {}
+    for each in error.errors():
+        complaints.setdefault(_users_path(values, each), []).append(_complaint(schema, each))
+    return "; ".join(f"{path or 'config'}: {' or '.join(found)}" for path, found in complaints.items())
 
 
-def _resolve(schema: Any, location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
-    """The user's key path of an error (without the tags that pydantic adds) and the keys valid beside its last one."""
+def _users_path(values: Any, error: ErrorDetails) -> str:
+    """The key as the user wrote it: pydantic's location without the names of a union's members."""
     path: list[str] = []
-    beside: list[str] = []
-    here = _members(schema)
-    for part in location:
-        if str(part) in here["tags"]:
-            here = _members(here["tags"][str(part)])
-            continue
-        path.append(str(part))
-        if part in here["fields"]:
-            beside = list(here["fields"])
-            here = _members(here["fields"][part])
-        else:
-            beside = list(here["fields"])
-            here = _members(here["items"])
-    return path, beside if path else list(here["tags"])
+    for part in error["loc"]:
+        if (part in values) if isinstance(values, dict) else isinstance(part, int):
+            path.append(str(part))
+            values = values[part]
+    absent = {"missing": error["loc"][-1:], "union_tag_invalid": ("kind",)}
+    return ".".join([*path, *map(str, absent.get(error["type"], ()))])
 
 
-def _members(annotation: Any) -> dict[str, Any]:
-    """What stands below an annotation: a model's fields, a tagged union's models by tag, a container's items."""
-    found: dict[str, Any] = {"fields": {}, "tags": {}, "items": None}
-    for part in _alternatives(annotation):
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            for tag in get_args(part.model_fields["kind"].annotation) if "kind" in part.model_fields else ():
-                found["tags"][tag] = part
-            found["fields"] |= {name: field.annotation for name, field in part.model_fields.items()}
-        elif get_origin(part) in (list, tuple, dict, Mapping):
-            found["items"] = get_args(part)[-1] if get_origin(part) is not tuple else get_args(part)[0]
-    return found
+def _complaint(schema: type[BaseModel], error: ErrorDetails) -> str:
+    location, context = error["loc"], error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            (model,) = _models_at(schema, location[:-1])
+            kind = "".join(f" (of kind {kind!r})" for kind in _kinds(model))
+            return unknown("key", str(location[-1]), model.model_fields) + kind
+        case "missing":
+            return "required, but not given"
+        case "union_tag_not_found":
+            kinds = [kind for model in _models_at(schema, location) for kind in _kinds(model)]
+            return f"needs a 'kind'; valid: {', '.join(kinds)}"
+        case "union_tag_invalid":
+            return unknown("kind", str(context["tag"]), _quoted(context["expected_tags"]))
+        case "literal_error":
+            return unknown("value", str(error["input"]), _quoted(context["expected"]))
+        case "model_type" | "model_attributes_type":
+            return f"expected keys and values, found {error['input']!r}"
+        case _:
+            return f"{error['msg'][0].lower()}{error['msg'][1:]}, found {error['input']!r}"
 
 
-def _alternatives(annotation: Any) -> list[Any]:
-    if get_origin(annotation) is Annotated:
-        return _alternatives(get_args(annotation)[0])
-    if get_origin(annotation) is Union or type(annotation).__name__ == "UnionType":
-        return [part for member in get_args(annotation) for part in _alternatives(member)]
-    return [annotation]
+def _quoted(names: str) -> list[str]:
+    return re.findall("'([^']*)'", names)
+
+
+def _models_at(annotation: Any, location: tuple[int | str, ...]) -> list[type[BaseModel]]:
+    """The models that may stand at a location below an annotation."""
+    models = _models(annotation)
+    if not location:
+        return models
+    part, rest = location[0], location[1:]
+    for model in models:
+        if part in _kinds(model):
+            return _models_at(model, rest)
+        if part in model.model_fields:
+            return _models_at(model.model_fields[str(part)].annotation, rest)
+    return _models_at(annotation, rest)  # an index into a container
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """All models within an annotation: members of a union, items of a container."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _kinds(model: type[BaseModel]) -> tuple[str, ...]:
+    """The tags of a member of a tagged union."""
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()

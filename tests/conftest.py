@@ -1,8 +1,20 @@
 """Fixtures that several rooms share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+
+from mtil.data.hdf5 import write_task
+from mtil.types import Episode, Task
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Models this small only wait for each other's threads."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -10,3 +22,44 @@ def toy_suite(monkeypatch: pytest.MonkeyPatch) -> str:
     """Installs the suite `tests/evaluation/toy`, for this process and those that it spawns; returns its name."""
     monkeypatch.syspath_prepend(Path(__file__).parent / "evaluation" / "toy")
     return "toy"
+
+
+@pytest.fixture(scope="session")
+def opposites(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of two tasks that see the same states (of 3) and do the opposite (actions of 2)."""
+    folder = tmp_path_factory.mktemp("opposites")
+    for name, sign in (("left", -1.0), ("right", 1.0)):
+        _write(folder, Task(name, (f"go {name}", f"move to the {name}")), state=3, action=2, sign=sign)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of a task with states of 3 and actions of 2, and one with states of 2 and actions of 1."""
+    folder = tmp_path_factory.mktemp("mixed")
+    _write(folder, Task("narrow", ("turn the knob",)), state=2, action=1)
+    _write(folder, Task("wide", ("stir the pot", "stir it")), state=3, action=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An embedding cache that only the tests use."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("MTIL_CACHE", str(folder))
+        yield folder
+
+
+def _write(folder: Path, task: Task, *, state: int, action: int, sign: float = 1.0) -> None:
+    """Six demonstrations of different lengths; the action follows from the first states."""
+    rng = np.random.default_rng(0)
+    episodes = []
+    for steps in range(5, 11):
+        proprio, goal = rng.normal(size=(steps, state)), rng.normal(size=(steps, 2))
+        signals = {"rewards": np.zeros(steps, np.float32), "dones": np.arange(steps) == steps - 1}
+        observations = {"proprio": proprio.astype(np.float32), "goal": goal.astype(np.float32)}
+        actions = (sign * np.tanh(proprio[:, :action])).astype(np.float32)
+        episodes.append(Episode(observations=observations, actions=actions, **signals))
+    env_args = {"env_name": task.name, "type": 2, "env_kwargs": {}}
+    write_task(folder / f"{task.name}.hdf5", task, episodes, env_args=env_args)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mtil.collection.collect import collect
@@ -31,5 +32,5 @@ def table(report: CollectionReport) -> Table:
     for name in ("demos", "attempts", "failures", "steps"):
         rows.add_column(name, str(sum(getattr(task, name) for task in report.tasks)), justify="right")
     for task in report.tasks:
-        rows.add_row(task.task, str(task.demos), str(task.attempts), str(task.failures), str(task.steps))
+        rows.add_row(escape(task.task), str(task.demos), str(task.attempts), str(task.failures), str(task.steps))
     return rows

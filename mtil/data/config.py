@@ -38,9 +38,11 @@ class DataConfig(Config):
     tasks: tuple[str, ...] | None = Field(default=None, description="Tasks to train on; null: all")
     batch_size: PositiveInt = Field(default=256, description="Windows in a batch, over all devices")
     sampling: Sampling = StratifiedSampling()
-    train_mask: str | None = Field(default=None, description="Filter key of the training demos; null: split by seed")
+    train_mask: str | None = Field(
+        default=None, description="Filter key of the training demos; null: all that do not validate"
+    )
     validation_mask: str | None = Field(
-        default=None, description="Filter key of the validation demos; null: split by seed"
+        default=None, description="Filter key of the validation demos; null: all outside train_mask, or split by seed"
     )
     validation_fraction: float = Field(
         default=0.1, ge=0, lt=1, description="Share of each task's demos that is held out"

@@ -20,11 +20,13 @@ def split(store: DemoStore, config: DataConfig, *, seed: int) -> tuple[Int[Tenso
         DatasetError: A filter key does not exist, or leaves a task without training episodes; or a demo is in both.
     """
     held_out = _held_out(store.task, config.validation_fraction, seed)
-    validation = held_out if config.validation_mask is None else _filter(store, config.validation_mask)
+    validation = held_out
+    if config.validation_mask is not None:
+        validation = _filter(store, "validation_mask", config.validation_mask)
     if config.train_mask is None:
         train = ~validation
     else:
-        train = _filter(store, config.train_mask)
+        train = _filter(store, "train_mask", config.train_mask)
         validation = validation if config.validation_mask is not None else ~train
     shared = int((train & validation).sum())
     if shared:
@@ -34,7 +36,8 @@ def split(store: DemoStore, config: DataConfig, *, seed: int) -> tuple[Int[Tenso
     for position, task in enumerate(store.spec.task_names):
         if not train[store.task == position].any():
             raise DatasetError(
-                f"task {task!r}: no demos to train on are left; data.train_mask is {config.train_mask!r}"
+                f"task {task!r}: no demos to train on are left; data.train_mask is {config.train_mask!r}, "
+                f"data.validation_mask {config.validation_mask!r}"
             )
     return train.nonzero().squeeze(1), validation.nonzero().squeeze(1)
 
@@ -49,7 +52,7 @@ def _held_out(task: Int[Tensor, " E"], fraction: float, seed: int) -> Bool[Tenso
     return held_out
 
 
-def _filter(store: DemoStore, key: str) -> Bool[Tensor, " E"]:
+def _filter(store: DemoStore, option: str, key: str) -> Bool[Tensor, " E"]:
     if key not in store.filters:
-        raise DatasetError(unknown("filter key", key, store.filters))
+        raise DatasetError(f"data.{option}: {unknown('filter key', key, store.filters)}")
     return store.filters[key]

@@ -3,6 +3,7 @@
 Legend: N rows (time steps of all episodes, one after the other), E episodes, D dimensions of a feature.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +46,11 @@ class DemoStore:
 
         Args:
             path: A robomimic file, or a folder with one a task.
-            keys: Observations wanted; None: every state.
+            keys: Observations wanted, states that every task has; None: every state.
             tasks: Tasks wanted, in the order that they get in the vocabulary; None: all, by name of their file.
 
         Raises:
-            DatasetError: The demonstrations have a defect, or lack a key or task asked for.
+            DatasetError: The demonstrations have a defect, or lack a key or task asked for, or nothing is.
         """
         files = _select(open_tasks(path), tasks)
         spec = _spec(files, _keys(files, keys))
@@ -82,6 +83,8 @@ class DemoStore:
 def _select(files: list[TaskFile], tasks: Sequence[str] | None) -> list[TaskFile]:
     if tasks is None:
         return files
+    if not tasks or len(set(tasks)) < len(tasks):
+        raise DatasetError(f"data.tasks: expected one task or more, each once, found: {', '.join(tasks) or 'none'}")
     by_name = {file.task.name: file for file in files}
     for task in tasks:
         if task not in by_name:
@@ -91,18 +94,16 @@ def _select(files: list[TaskFile], tasks: Sequence[str] | None) -> list[TaskFile
 
 def _keys(files: list[TaskFile], wanted: Sequence[str] | None) -> list[str]:
     """The observation keys to read, each checked to be in every file."""
-    if wanted is None:
-        wanted = [key for key, feature in files[0].observations.items() if feature.kind == "state"]
-    for file in files:
-        states = [key for key, feature in file.observations.items() if feature.kind == "state"]
-        for key in wanted:
-            if key not in states:
-                raise DatasetError(f"{file.path}: {unknown('state observation', key, states)}")
-    if not wanted:
-        raise DatasetError(
-            f"{files[0].path}: no state observations; found: {', '.join(files[0].observations) or 'none'}"
-        )
-    return list(wanted)
+    states = [[key for key, feature in file.observations.items() if feature.kind == "state"] for file in files]
+    chosen = list(itertools.chain(*states) if wanted is None else wanted)
+    if not chosen:
+        present = dict.fromkeys(key for file in files for key in file.observations)
+        raise DatasetError(f"{files[0].path}: no state observations chosen; found: {', '.join(present) or 'none'}")
+    for file, valid in zip(files, states, strict=True):
+        for key in chosen:
+            if key not in valid:
+                raise DatasetError(f"{file.path}: {unknown('state observation', key, valid)}")
+    return list(dict.fromkeys(chosen))
 
 
 def _spec(files: list[TaskFile], keys: Sequence[str]) -> DatasetSpec:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from mtil.encoders.base import TaskEncoder
 from mtil.encoders.language_model import embed_sentences
 
+SMALLEST_SCALE = 0.01  # a fourth of the usual one: where all sentences are alike, others are not blown up
+
 
 class LanguageEncoder(TaskEncoder):
     """Projects sentence embeddings to z. Sentences seen at construction are kept, so that they need no language model.
@@ -56,7 +58,7 @@ class LanguageEncoder(TaskEncoder):
             [computed[s].to(self.embeddings) if s in computed else self.embeddings[self._rows[s]] for s in descriptors]
         )
         centre = self.embeddings.mean(0)
-        scale = (self.embeddings - centre).square().mean().sqrt().clamp(min=1e-6)
+        scale = (self.embeddings - centre).square().mean().sqrt().clamp(min=SMALLEST_SCALE)
         return (found - centre) / scale
 
     def forward(self, prepared: Float[Tensor, "B E"]) -> Float[Tensor, "B Z"]:

@@ -71,7 +71,9 @@ def read_instructions(path: Path) -> dict[str, list[str]]:
     if not isinstance(found, dict) or not found:
         raise ConfigError(f"{path}: expected {{task: [sentence, ...]}}, found {type(found).__name__}")
     for task, sentences in found.items():
-        if not isinstance(sentences, list) or not sentences or not all(isinstance(s, str) and s for s in sentences):
+        if not isinstance(task, str):
+            raise ConfigError(f"{path}: expected names of tasks, found {task!r}")
+        if not isinstance(sentences, list) or not sentences or not all(map(_is_sentence, sentences)):
             raise ConfigError(f"{path}: task {task!r}: expected a list of sentences, found {sentences!r}")
     return found
 
@@ -84,6 +86,10 @@ def _told(policy: Policy, kind: str, task: str, instructions: Mapping[str, Seque
     if task not in instructions:
         raise ConfigError(f"no instructions for task {task!r}; found some for: {', '.join(instructions)}")
     return instructions[task]
+
+
+def _is_sentence(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _untold(task: str) -> Sequence[str]:

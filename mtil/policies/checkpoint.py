@@ -4,7 +4,6 @@ A run directory holds `checkpoints/last.ckpt`; a checkpoint holds the averaged w
 writes them, and a `Card` in plain JSON types.
 """
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from mtil.policies.policy import Policy
 from mtil.types import DatasetSpec
 
 CARD = "mtil"
+LAST = Path("checkpoints", "last.ckpt")  # in a run directory
 _PREFIX = "policy."
 
 
@@ -77,11 +77,11 @@ def find_checkpoint(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    last = path / "checkpoints" / "last.ckpt"
+    last = path / LAST
     if last.is_file():
         return last
     if path.is_dir():
-        raise CheckpointError(f"{path}: no checkpoints/last.ckpt in it; expected a run directory or a .ckpt file")
+        raise CheckpointError(f"{path}: no {LAST} in it; expected a run directory or a .ckpt file")
     raise CheckpointError(f"{path}: no such run directory or checkpoint")
 
 
@@ -92,15 +92,23 @@ def load_policy(path: Path) -> LoadedPolicy:
         CheckpointError: There is no checkpoint, it is damaged, or it is no policy's.
     """
     file = find_checkpoint(path)
+    checkpoint = _read(file)
     try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
         card = Card.from_json(checkpoint[CARD])
-        state, step = checkpoint["state_dict"], int(checkpoint["global_step"])
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{file}: damaged, or no checkpoint: {str(error).splitlines()[0]}") from None
+        state, step = checkpoint["state_dict"], checkpoint["global_step"]
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{file}: a checkpoint, but not of an mtil policy: {type(error).__name__} {error}"
-        ) from None
+        problem = " ".join(f"{type(error).__name__} {error}".split())
+        raise CheckpointError(f"{file}: a checkpoint, but not of an mtil policy: {problem}") from None
     weights = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items() if name.startswith(_PREFIX)}
     return LoadedPolicy(Policy.from_state(card.config, card.spec, weights).eval(), card, file, step)
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes the reader fail in many ways
+        problem = str(error).partition("\n")[0] or type(error).__name__
+        raise CheckpointError(f"{file}: damaged, or no checkpoint: {problem}") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{file}: expected a checkpoint, found a {type(found).__name__}")
+    return found

@@ -101,7 +101,7 @@ class Policy(nn.Module):
     def evaluate(self, batch: Batch, z: Float[Tensor, "B Z"]) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
         """NLL as in `nll`, and mean absolute error of the most likely action, in raw units."""
         distribution = self(batch.observations, batch.observation_mask, z)
-        error = (self.action_normalizer.inverse(distribution.mode) - batch.actions).abs() * batch.action_mask
+        error = (self.action_normalizer.inverse(distribution.mode) - batch.actions).abs().where(batch.action_mask, 0.0)
         return self._nll(distribution, batch), error.sum((1, 2)) / batch.action_mask.sum((1, 2))
 
     def act(

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, WeightAveraging
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
@@ -54,7 +55,7 @@ class LastCheckpoint(Callback):
 
 
 class StepProgress(Callback):
-    """A progress bar over optimiser steps, with the latest losses beside it."""
+    """A progress bar over optimiser steps, with the latest losses beside it, on standard error."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -63,6 +64,7 @@ class StepProgress(Callback):
             MofNCompleteColumn(),
             TextColumn("{task.fields[losses]}"),
             TimeRemainingColumn(),
+            console=Console(stderr=True),
         )
         self._task = self._bar.add_task("training", losses="")
 

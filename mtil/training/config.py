@@ -56,7 +56,7 @@ class TrainerConfig(Config):
 class ExperimentConfig(Config):
     """A run, completely: the same file and seed give the same policy."""
 
-    seed: NonNegativeInt = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     suite: str | None = Field(
         default=None, description="Simulator that the tasks live in, for collection and evaluation"
     )

@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 import torch
-from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback
+from lightning import seed_everything
 from rich.console import Console
 
 from mtil.collection.collect import collect
@@ -14,13 +13,13 @@ from mtil.collection.settings import CollectionSettings, is_collected
 from mtil.config import dump, read
 from mtil.data.datamodule import DemoDataModule
 from mtil.errors import CheckpointError, OutputError
-from mtil.policies.checkpoint import load_policy
+from mtil.policies.checkpoint import LAST, load_policy
 from mtil.policies.policy import Policy
 from mtil.sim.base import load
-from mtil.training.callbacks import LastCheckpoint, StepProgress, ema
 from mtil.training.config import ExperimentConfig
 from mtil.training.loggers import run_loggers
 from mtil.training.module import ImitationModule
+from mtil.training.trainer import build_trainer, fit, quiet
 from mtil.types import DatasetSpec
 
 
@@ -38,7 +37,7 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
         CheckpointError: The run to be resumed is of another configuration or dataset.
         MtilError: Configuration or data do not work.
     """
-    checkpoint = _prepare(config, run, resume=resume)
+    checkpoint = _resumable(config, run, resume=resume)
     ensure_data(config, console)
     torch.set_num_threads(config.trainer.threads or os.cpu_count() or 1)
     seed_everything(config.seed, verbose=False)
@@ -53,11 +52,15 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
     policy = Policy(config.policy, data.store.spec)
     policy.fit(data.statistics)
     _announce(config, data, policy, run, step, console)
-    module = ImitationModule(policy, config=config)
-    trainer = build_trainer(
-        config, run, tasks=data.store.spec.task_names, step=step, held_out=bool(len(data.validation))
-    )
-    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    with quiet():
+        trainer = build_trainer(config, run, held_out=bool(len(data.validation)))
+        _open(config, run)
+        trainer.loggers = run_loggers(config, run, data.store.spec.task_names, step=step)
+        try:
+            fit(trainer, ImitationModule(policy, config=config), data, checkpoint)
+        except KeyboardInterrupt:
+            console.print(_interruption(run))
+            raise
     console.print(f"trained: [bold]{run}[/bold]")
 
 
@@ -81,52 +84,30 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
         collect(settings, path, tasks=tasks)  # checks that they are the ones that the configuration means
 
 
-def build_trainer(config: ExperimentConfig, run: Path, *, tasks: list[str], step: int, held_out: bool) -> Trainer:
-    """Lightning's trainer, set up so that a run is a function of its configuration."""
-    options = config.trainer
-    callbacks: list[Callback] = [
-        ema(config.optimizer.ema_decay),
-        LastCheckpoint(run / "checkpoints", every=options.checkpoint_every),
-    ]
-    if options.progress_bar:
-        callbacks.append(StepProgress())
-    return Trainer(
-        accelerator=options.accelerator,
-        devices=options.devices,
-        num_nodes=options.num_nodes,
-        strategy=options.strategy,
-        precision=options.precision,
-        accumulate_grad_batches=options.accumulate_grad_batches,
-        gradient_clip_val=config.optimizer.gradient_clip,
-        max_steps=options.max_steps,
-        max_epochs=-1,
-        val_check_interval=options.validate_every * options.accumulate_grad_batches if held_out else None,
-        check_val_every_n_epoch=None,
-        limit_val_batches=None if held_out else 0,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        logger=run_loggers(run, tasks, step=step, wandb_project=options.wandb, config=config.model_dump(mode="json")),
-        callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=run,
-    )
-
-
-def _prepare(config: ExperimentConfig, run: Path, *, resume: bool) -> Path | None:
-    """Make the run directory; the checkpoint to continue from, if there is one."""
+def _resumable(config: ExperimentConfig, run: Path, *, resume: bool) -> Path | None:
+    """The checkpoint to continue from, if there is one."""
     if run.exists() and not resume:
         raise OutputError(f"{run}: exists already; continue it with --resume, or choose another with --out")
-    checkpoint, stored = run / "checkpoints" / "last.ckpt", run / "config.yaml"
-    if checkpoint.exists() and stored.exists():
-        _check_same(config, read(ExperimentConfig, stored), stored)
+    checkpoint, stored = run / LAST, run / "config.yaml"
+    if not checkpoint.exists():
+        return None
+    _check_same(config, read(ExperimentConfig, stored), stored)
+    return checkpoint
+
+
+def _open(config: ExperimentConfig, run: Path) -> None:
+    """Make the run directory. It is made late: a mistake found before leaves none behind to be in the way."""
     try:
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        stored.write_text(dump(config))
+        (run / LAST).parent.mkdir(parents=True, exist_ok=True)
+        (run / "config.yaml").write_text(dump(config))
     except OSError as error:
         raise OutputError(f"{run}: cannot be written: {error.strerror}") from None
-    return checkpoint if checkpoint.exists() else None
+
+
+def _interruption(run: Path) -> str:
+    if not (run / LAST).exists():
+        return "interrupted before the first checkpoint; --resume starts anew"
+    return f"interrupted; the last checkpoint is at step {load_policy(run).step:,}: --resume continues from there"
 
 
 def _check_same(config: ExperimentConfig, stored: ExperimentConfig, path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from mtil.errors import ConfigError
+from mtil.training.config import ExperimentConfig
 
 
 class CSVMetrics(Logger):
@@ -48,24 +49,23 @@ class CSVMetrics(Logger):
             csv.DictWriter(file, self._columns, restval="").writerow({"step": step, **metrics})
 
 
-def run_loggers(
-    run: Path, tasks: Sequence[str], *, step: int, wandb_project: str | None, config: Mapping[str, Any]
-) -> list[Logger]:
-    """The loggers of a run directory."""
+def run_loggers(config: ExperimentConfig, run: Path, tasks: Sequence[str], *, step: int) -> list[Logger]:
+    """The loggers of a run directory, whose training starts from a step."""
     means = ("train/nll", "val/nll", "val/action_error")
     columns = ["learning_rate", *means, *(f"{mean}/{task}" for mean in means for task in tasks)]
     loggers: list[Logger] = [
         CSVMetrics(run / "metrics.csv", columns, step=step),
         TensorBoardLogger(run, name=None, version="tensorboard"),
     ]
-    return loggers if wandb_project is None else [*loggers, _wandb(run, wandb_project, config)]
+    return loggers if config.trainer.wandb is None else [*loggers, _wandb(run, config)]
 
 
-def _wandb(run: Path, project: str, config: Mapping[str, Any]) -> Logger:
+def _wandb(run: Path, config: ExperimentConfig) -> Logger:
     from lightning.pytorch.loggers import WandbLogger
 
+    values = config.model_dump(mode="json")
     try:
-        return WandbLogger(project=project, name=run.name, save_dir=run, config=dict(config))
+        return WandbLogger(project=config.trainer.wandb, name=run.name, save_dir=run, config=values)
     except ModuleNotFoundError:
         raise ConfigError('trainer.wandb: Weights & Biases is not installed; pip install "mtil[wandb]"') from None
 
@@ -74,4 +74,4 @@ def _rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["step"] and row["step"].isdigit()]
+        return [row for row in csv.DictReader(file) if None not in row.values()]  # a process killed leaves part of one

@@ -59,3 +59,35 @@ def opened(sound: Path) -> Iterator[h5py.File]:
     """The sound file, open for damage."""
     with h5py.File(sound, "r+") as file:
         yield file
+
+
+SIZES = {"lift": (3, 2), "push": (5, 4), "turn": (2, 3)}
+"""Widths of state and action of each task in `three_tasks`."""
+
+
+@pytest.fixture
+def three_tasks(tmp_path: Path) -> Path:
+    """A folder of three tasks that differ in size, each with ten demonstrations and a camera."""
+    rng = np.random.default_rng(0)
+    for n, (name, (state, action)) in enumerate(SIZES.items()):
+        episodes = [
+            Episode(
+                observations={
+                    "proprio": rng.normal(n, 1, (steps, state)).astype(np.float32),
+                    "objects": rng.normal(size=(steps, 2)).astype(np.float32),
+                    "camera": np.zeros((steps, 2, 2, 3), np.uint8),
+                },
+                actions=rng.uniform(-1, 1, (steps, action)).astype(np.float32),
+                rewards=np.zeros(steps, np.float32),
+                dones=np.arange(steps) == steps - 1,
+            )
+            for steps in rng.integers(3, 9 + 9 * n, 10).tolist()
+        ]
+        write_task(
+            tmp_path / "three_tasks" / f"{name}.hdf5",
+            Task(name, tuple(f"{name} it {i}" for i in range(n + 2))),
+            episodes,
+            env_args={"env_name": name, "type": 2, "env_kwargs": {}},
+            masks={"train": [1, 2, 3], "valid": [0, 9], "all": range(10)},
+        )
+    return tmp_path / "three_tasks"

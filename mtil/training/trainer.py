@@ -1,0 +1,100 @@
+"""Lightning's trainer: set up so that a run is a function of its configuration, kept quiet, and interrupted cleanly."""
+
+import contextlib
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback
+
+from mtil.errors import ConfigError
+from mtil.training.callbacks import LastCheckpoint, StepProgress, ema
+from mtil.training.config import ExperimentConfig
+
+_LOGGERS = ("lightning.pytorch", "lightning.fabric")
+_NOISE = (
+    r".*isinstance\(treespec, LeafSpec\)",  # Lightning's use of PyTorch's internals
+    r".*does not have many workers",  # state data need none
+)
+
+
+def build_trainer(config: ExperimentConfig, run: Path, *, held_out: bool) -> Trainer:
+    """The trainer, yet without loggers.
+
+    Args:
+        config: Everything.
+        run: The run directory; nothing is written to it yet.
+        held_out: Whether there are validation data.
+
+    Raises:
+        ConfigError: This machine, or Lightning, has no such accelerator, devices or strategy.
+    """
+    options = config.trainer
+    try:
+        return Trainer(
+            accelerator=options.accelerator,
+            devices=options.devices,
+            num_nodes=options.num_nodes,
+            strategy=options.strategy,
+            precision=options.precision,
+            accumulate_grad_batches=options.accumulate_grad_batches,
+            gradient_clip_val=config.optimizer.gradient_clip,
+            max_steps=options.max_steps,
+            max_epochs=-1,
+            val_check_interval=options.validate_every * options.accumulate_grad_batches if held_out else None,
+            check_val_every_n_epoch=None,
+            limit_val_batches=None if held_out else 0,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            logger=False,
+            callbacks=_callbacks(config, run),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=run,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from None
+
+
+def fit(trainer: Trainer, module: LightningModule, data: LightningDataModule, checkpoint: Path | None) -> None:
+    """Train, from a checkpoint if there is one.
+
+    Raises:
+        KeyboardInterrupt: The user's, which Lightning would turn into the end of the process.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as end:
+        if not isinstance(end.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)  # Lightning has it ignored
+        raise KeyboardInterrupt from None
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without Lightning's remarks on devices, products and its own deprecations; its warnings stay."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for message in _NOISE:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _callbacks(config: ExperimentConfig, run: Path) -> list[Callback]:
+    every = config.trainer.checkpoint_every
+    callbacks: list[Callback] = [ema(config.optimizer.ema_decay), LastCheckpoint(run / "checkpoints", every=every)]
+    return [*callbacks, StepProgress()] if config.trainer.progress_bar else callbacks

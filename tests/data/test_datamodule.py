@@ -1,0 +1,192 @@
+from collections import Counter
+from dataclasses import fields
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from mtil.data.batch import Batch
+from mtil.data.config import DataConfig
+from mtil.data.datamodule import DemoDataModule
+from mtil.data.hdf5 import open_tasks
+from mtil.errors import ConfigError, DatasetError
+from mtil.types import Episode
+
+HISTORY, CHUNK = 3, 4
+
+
+def module(path: Path, *, seed: int = 0, **options: Any) -> DemoDataModule:
+    config = DataConfig.model_validate({"path": path, "batch_size": 12, **options})
+    return DemoDataModule(config, history=HISTORY, chunk=CHUNK, kinds=("one_hot", "language"), seed=seed)
+
+
+def first(data: DemoDataModule, count: int) -> list[Batch]:
+    return list(islice(data.train_dataloader(), count))
+
+
+def same(one: Batch, other: Batch) -> bool:
+    def equal(a: Any, b: Any) -> bool:
+        return all(a[key].equal(b[key]) for key in a | b) if isinstance(a, dict) else a.equal(b)
+
+    return all(equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(Batch))
+
+
+def padded(rows: np.ndarray, wanted: list[int], width: int) -> tuple[np.ndarray, list[bool]]:
+    """The wanted rows, the edge ones repeated beyond the ends, filled up to a width with zeros; and which are real."""
+    found = np.stack([rows[min(max(t, 0), len(rows) - 1)] for t in wanted])
+    return np.pad(found, ((0, 0), (0, width - found.shape[1]))), [0 <= t < len(rows) for t in wanted]
+
+
+def expected_windows(path: Path) -> dict[bytes, dict[str, Any]]:
+    """Every window of every demo, read from the files one by one, by its current observation (which is unique)."""
+    windows = {}
+    for position, file in enumerate(open_tasks(path)):
+        for demo in file.demos:
+            episode: Episode = file.read(demo)
+            for t in range(len(episode)):
+                past, future = list(range(t - HISTORY + 1, t + 1)), list(range(t, t + CHUNK))
+                proprio, seen = padded(episode.observations["proprio"], past, 5)
+                actions, real = padded(episode.actions, future, 4)
+                windows[proprio[-1].tobytes()] = {
+                    "task": position,
+                    "proprio": proprio,
+                    "history_mask": seen,
+                    "state_mask": [d < file.observations["proprio"].shape[0] for d in range(5)],
+                    "actions": actions,
+                    "action_mask": [[step and d < file.action.shape[0] for d in range(4)] for step in real],
+                }
+    return windows
+
+
+def check_rows(batch: Batch, windows: dict[bytes, dict[str, Any]]) -> list[bytes]:
+    """Compares a batch with the files; returns which windows it holds."""
+    keys = [row.tobytes() for row in batch.observations["proprio"][:, -1].numpy()]
+    for i, key in enumerate(keys):
+        window = windows[key]
+        np.testing.assert_array_equal(batch.observations["proprio"][i], window["proprio"])
+        np.testing.assert_array_equal(batch.actions[i], window["actions"])
+        assert batch.task[i] == window["task"]
+        assert batch.history_mask[i].tolist() == window["history_mask"]
+        assert batch.action_mask[i].tolist() == window["action_mask"]
+        assert batch.observation_mask["proprio"][i].tolist() == window["state_mask"]
+    return keys
+
+
+def test_training_batches_are_rows_of_the_files(three_tasks: Path) -> None:
+    windows = expected_windows(three_tasks)
+    for batch in first(module(three_tasks, observations=["proprio"]), 30):
+        assert len(batch) == 12
+        assert batch.weight.eq(1).all()
+        check_rows(batch, windows)
+
+
+def test_validation_sees_every_window_of_the_held_out_demos_once(three_tasks: Path) -> None:
+    windows = expected_windows(three_tasks)
+    data = module(three_tasks, observations=["proprio"], validation_fraction=0.3)
+    loader = data.val_dataloader()
+    assert isinstance(loader, DataLoader)
+    seen = [key for batch in loader for key in check_rows(batch, windows)]
+    assert len(seen) == len(set(seen)) == len(data.validation)
+    trained = {key for batch in first(data, 100) for key in check_rows(batch, windows)}
+    assert len(trained) == len(data.train)
+    assert trained | set(seen) == set(windows)
+    assert not trained & set(seen)
+
+
+def test_no_validation_demos_no_loader(three_tasks: Path) -> None:
+    assert module(three_tasks, validation_fraction=0).val_dataloader() == []
+
+
+def test_statistics_are_of_the_training_demos(three_tasks: Path) -> None:
+    data = module(three_tasks, validation_fraction=0.5)
+    values = [batch.actions[batch.action_mask].abs().max().item() for batch in first(data, 100)]
+    assert max(values) == max(data.statistics["actions"].high.max(), -data.statistics["actions"].low.min())
+    assert not data.statistics["proprio"].mean.equal(
+        module(three_tasks, validation_fraction=0).statistics["proprio"].mean
+    )
+
+
+def shares(data: DemoDataModule, batches: int) -> list[list[int]]:
+    return [torch.bincount(batch.task, minlength=3).tolist() for batch in first(data, batches)]
+
+
+def test_every_batch_holds_every_task_equally(three_tasks: Path) -> None:
+    assert shares(module(three_tasks), 10) == [[4, 4, 4]] * 10
+
+
+def test_weights_are_kept_in_every_batch(three_tasks: Path) -> None:
+    sampling = {"kind": "stratified", "weights": {"turn": 3, "lift": 2, "push": 1}}
+    assert shares(module(three_tasks, sampling=sampling), 10) == [[4, 2, 6]] * 10
+
+
+def test_alpha_one_is_proportional_to_the_data(three_tasks: Path) -> None:
+    data = module(three_tasks, sampling={"kind": "stratified", "alpha": 1})
+    size = torch.bincount(data.train.task)
+    had = torch.tensor(shares(data, 20)).sum(0)
+    assert ((had - 20 * 12 * size / size.sum()).abs() < 1).all()
+
+
+def test_uniform_sampling_draws_every_window_once_in_a_pass(three_tasks: Path) -> None:
+    data = module(three_tasks, observations=["proprio"], sampling={"kind": "uniform"}, batch_size=7)
+    whole = len(data.train) // 7
+    seen = Counter(
+        row.numpy().tobytes() for batch in first(data, whole) for row in batch.observations["proprio"][:, -1]
+    )
+    assert sum(seen.values()) == whole * 7 == len(seen)
+    assert len({tuple(counts) for counts in shares(data, whole)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"lift": 1, "psuh": 1, "turn": 1}, r"data\.sampling\.weights: unknown task 'psuh'; did you mean 'push'\?"),
+        ({"lift": 1, "push": 1}, r"data\.sampling\.weights: no weight for task 'turn'; expected one for each task"),
+    ],
+)
+def test_weights_that_do_not_fit_the_tasks(three_tasks: Path, weights: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        module(three_tasks, sampling={"kind": "stratified", "weights": weights})
+
+
+def test_descriptors_tell_the_examples_task_and_vary_with_the_step(three_tasks: Path) -> None:
+    owner = torch.tensor([0, 0, 1, 1, 1, 2, 2, 2, 2])  # the files hold 2, 3 and 4 sentences
+    batches = first(module(three_tasks), 10)
+    for batch in batches:
+        assert batch.descriptors["one_hot"].equal(batch.task)
+        assert owner[batch.descriptors["language"]].equal(batch.task)
+    drawn = {tuple(batch.descriptors["language"].tolist()) for batch in batches}
+    assert len(drawn) == 10
+    assert {row for rows in drawn for row in rows} == set(range(9))
+
+
+def test_a_loader_begins_anew_and_the_seed_decides(three_tasks: Path) -> None:
+    data = module(three_tasks)
+    once, again, equal, other = (
+        first(data, 3),
+        first(data, 3),
+        first(module(three_tasks), 3),
+        first(module(three_tasks, seed=1), 3),
+    )
+    assert all(map(same, once, again))
+    assert all(map(same, once, equal))
+    assert not any(map(same, once, other))
+
+
+def test_workers_change_nothing(three_tasks: Path) -> None:
+    alone, helped = module(three_tasks), module(three_tasks, num_workers=2)
+    assert all(map(same, first(alone, 5), first(helped, 5)))
+    mine, theirs = alone.val_dataloader(), helped.val_dataloader()
+    assert len(mine) == len(theirs) > 0
+    assert all(map(same, mine, theirs))  # type: ignore[arg-type]
+
+
+def test_language_needs_sentences(three_tasks: Path) -> None:
+    with h5py.File(three_tasks / "push.hdf5", "r+") as file:
+        del file["data"].attrs["problem_info"]
+    with pytest.raises(DatasetError, match="tasks without an instruction: push"):
+        module(three_tasks)

@@ -1,0 +1,52 @@
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtil.data.descriptors import DescriptorTable, descriptor_table
+from mtil.errors import DatasetError
+from mtil.types import DatasetSpec, FeatureSpec, Task
+
+tables = st.lists(st.lists(st.text(), min_size=1, max_size=5), min_size=1, max_size=6)
+
+
+def spec(*tasks: Task) -> DatasetSpec:
+    return DatasetSpec(tasks, (), FeatureSpec("actions", (1,), "float32", "action"), {"actions": (1,) * len(tasks)})
+
+
+@given(tables, st.lists(st.integers(0, 5), max_size=20), st.integers(0, 2**32))
+def test_a_drawn_row_is_one_of_the_tasks_own(by_task: list[list[str]], task: list[int], seed: int) -> None:
+    table = DescriptorTable(by_task)
+    task = [position % len(by_task) for position in task]
+    rows = table.draw(torch.tensor(task, dtype=torch.long), torch.Generator().manual_seed(seed))
+    first = [sum(map(len, by_task[:position])) for position in task]
+    for row, start, position in zip(rows.tolist(), first, task, strict=True):
+        assert start <= row < start + len(by_task[position])
+        assert table.rows[row] in by_task[position]
+
+
+def test_a_draw_is_uniform_and_repeats_with_its_generator() -> None:
+    table = DescriptorTable([["a"], ["b", "c", "d"]])
+    task = torch.ones(3000, dtype=torch.long)
+    first, second = (table.draw(task, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert first.equal(second)
+    counts = Counter(first.tolist())
+    assert set(counts) == {1, 2, 3}
+    assert all(abs(count - 1000) < 150 for count in counts.values())
+
+
+def test_names_and_sentences() -> None:
+    tasks = spec(Task("open", ("open it", "pull it")), Task("close", ("shut it",)))
+    assert descriptor_table("one_hot", tasks).rows == ["open", "close"]
+    assert descriptor_table("language", tasks).rows == ["open it", "pull it", "shut it"]
+
+
+def test_tasks_that_nobody_can_tell() -> None:
+    tasks = spec(Task("open", ("open it",)), Task("close"), Task("lift"))
+    assert descriptor_table("one_hot", tasks).rows == ["open", "close", "lift"]
+    with pytest.raises(
+        DatasetError, match=r"tasks without an instruction: close, lift; .*policy\.task_encoder\.kind=one_hot"
+    ):
+        descriptor_table("language", tasks)

@@ -1,0 +1,145 @@
+"""The actor in its slots: what the policy would do on the dataset's own windows, and no slot knows of another."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from mtil.data.batch import Batch
+from mtil.data.datamodule import DemoDataModule
+from mtil.errors import DatasetError, SimulatorError
+from mtil.policies.actor import Actor
+from mtil.policies.policy import Policy
+
+Observation = Mapping[str, np.ndarray]
+MakePolicy = Callable[..., Policy]
+TASKS = ("narrow", "wide")
+
+
+def episode(data: DemoDataModule, number: int) -> tuple[str, list[Observation]]:
+    """The task of an episode, and its observations as the simulator would give them: without padding."""
+    store = data.store
+    task, start, length = (int(x[number]) for x in (store.task, store.start, store.length))
+    widths = {f.key: store.spec.widths[f.key][task] for f in store.spec.observations}
+    return store.spec.task_names[task], [
+        {key: store.features[key][row, :width].double().numpy() for key, width in widths.items()}
+        for row in range(start, start + length)
+    ]
+
+
+def begin(actor: Actor, policy: Policy, row: int, task: str) -> None:
+    actor.reset(row, policy.embed("one_hot", [task])[0].detach(), task)
+
+
+def play(actor: Actor, policy: Policy, row: int, task: str, observations: Sequence[Observation]) -> list[np.ndarray]:
+    """An episode in one slot, the others idle."""
+    begin(actor, policy, row, task)
+    actions = [actor.act([o if i == row else None for i in range(actor.slots)])[row] for o in observations]
+    return [action for action in actions if action is not None]
+
+
+@pytest.mark.parametrize("number", [0, 7], ids=["narrow", "wide"])
+def test_acts_as_the_policy_on_the_windows_of_the_dataset(
+    make_policy: MakePolicy, data: DemoDataModule, batch: Batch, number: int
+) -> None:
+    policy = make_policy().eval()
+    task, observations = episode(data, number)
+    found = np.stack(play(Actor(policy, slots=2), policy, 1, task, observations))
+    start, end = int(data.store.start[number]), int(data.store.start[number] + data.store.length[number])
+    z = policy.embed("one_hot", [task]).expand(len(batch), -1)
+    expected = policy.act(batch.observations, batch.observation_mask, z)[start:end, 0, : found.shape[1]]
+    assert not batch.history_mask[start].all()  # the episode's first windows repeat its first observation
+    np.testing.assert_allclose(found, expected.detach(), atol=1e-5)
+
+
+def test_slots_do_not_depend_on_each_other(make_policy: MakePolicy, data: DemoDataModule) -> None:
+    """To the last bit, whichever other slots are busy, idle, or begin anew."""
+    policy = make_policy()
+    task, observations = episode(data, 7)
+    alone = play(Actor(policy, slots=5), policy, 2, task, observations)
+    actor, random = Actor(policy, slots=5), np.random.default_rng(0)
+    for row in range(5):
+        begin(actor, policy, row, task if row == 2 else "wide")
+    for observation, expected in zip(observations, alone, strict=True):
+        rest = {row: observations[random.integers(len(observations))] for row in (0, 1, 3, 4) if random.random() < 0.6}
+        for row in rest:
+            if random.random() < 0.3:
+                begin(actor, policy, row, "wide")
+        acted = actor.act([observation if row == 2 else rest.get(row) for row in range(5)])
+        np.testing.assert_array_equal(acted[2] if acted[2] is not None else np.nan, expected, strict=True)
+        assert [row for row, action in enumerate(acted) if action is not None] == sorted([2, *rest])
+
+
+def test_reset_forgets(make_policy: MakePolicy, data: DemoDataModule) -> None:
+    """A slot that has served a wider task serves a narrower one as a new slot does."""
+    policy = make_policy()
+    (narrow, few), (wide, many) = episode(data, 0), episode(data, 7)
+    fresh = play(Actor(policy, slots=1), policy, 0, narrow, few)
+    used = Actor(policy, slots=1)
+    play(used, policy, 0, wide, many)
+    assert np.array_equal(play(used, policy, 0, narrow, few), fresh)
+
+
+def test_history_matters(make_policy: MakePolicy, data: DemoDataModule) -> None:
+    policy = make_policy()
+    task, observations = episode(data, 7)
+    forth, back = (
+        play(Actor(policy, slots=1), policy, 0, task, [*o, observations[2]])
+        for o in (observations[:2], observations[1::-1])
+    )
+    assert not np.allclose(forth[-1], back[-1])
+
+
+def test_actions_have_the_width_of_the_task(make_policy: MakePolicy, data: DemoDataModule) -> None:
+    policy = make_policy()
+    actor = Actor(policy, slots=3)
+    for row, task in enumerate(TASKS):
+        begin(actor, policy, row, task)
+    narrow, wide, idle = actor.act([episode(data, 0)[1][0], episode(data, 7)[1][0], None])
+    assert narrow is not None
+    assert wide is not None
+    assert (narrow.shape, wide.shape, idle) == ((1,), (2,), None)
+    assert narrow.dtype == np.float32
+
+
+def test_actions_are_the_callers(make_policy: MakePolicy, data: DemoDataModule) -> None:
+    """What a caller does to an action or an observation changes no later one."""
+    policy = make_policy()
+    task, observations = episode(data, 7)
+    expected = play(Actor(policy, slots=1), policy, 0, task, observations)
+    actor = Actor(policy, slots=1)
+    begin(actor, policy, 0, task)
+    for observation, wanted in zip(observations, expected, strict=True):
+        copy = {key: value.copy() for key, value in observation.items()}
+        (action,) = actor.act([copy])
+        assert action is not None
+        assert np.array_equal(action, wanted)
+        action[:] = np.nan
+        for value in copy.values():
+            value[:] = np.nan
+
+
+def test_leaves_training_mode(make_policy: MakePolicy, data: DemoDataModule) -> None:
+    policy = make_policy(trunk={"width": 16, "depth": 1, "dropout": 0.5}).train()
+    task, observations = episode(data, 0)
+    actor = Actor(policy, slots=1)
+    first, second = (play(actor, policy, 0, task, observations) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert all(not torch.from_numpy(action).requires_grad for action in first)
+
+
+def test_observations_that_do_not_fit(make_policy: MakePolicy, data: DemoDataModule) -> None:
+    policy = make_policy()
+    actor, observation = Actor(policy, slots=1), dict(episode(data, 0)[1][0])
+    begin(actor, policy, 0, "narrow")
+    with pytest.raises(SimulatorError, match=r"'proprio': the policy expects shape \(2,\), found \(3,\)"):
+        actor.act([observation | {"proprio": np.zeros(3)}])
+    del observation["goal"]
+    with pytest.raises(SimulatorError, match=r"'goal': the policy needs it; the simulator gives \['proprio'\]"):
+        actor.act([observation])
+
+
+def test_a_task_that_it_does_not_know(make_policy: MakePolicy) -> None:
+    with pytest.raises(DatasetError, match="unknown task 'wied'; did you mean 'wide'"):
+        Actor(make_policy(), slots=1).reset(0, torch.zeros(8), "wied")

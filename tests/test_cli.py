@@ -1,0 +1,223 @@
+"""Commands as a shell sees them where exit status, standard error or imports matter; else within this process."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from mtil.cli import app
+from mtil.config import dump, load
+from mtil.data.hdf5 import open_task
+from mtil.errors import CheckpointError, DatasetError, MtilError, OutputError, SimulatorError
+from mtil.training.config import ExperimentConfig, presets
+
+MAIN = """
+import atexit
+import sys
+from mtil.cli import main
+
+heavy = {"torch", "lightning", "transformers", "h5py", "scipy", "gymnasium"}
+atexit.register(lambda: print(sorted(heavy & set(sys.modules)), file=sys.stderr))
+main()
+"""
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def shell(*arguments: str | Path) -> tuple[int, str, str, str]:
+    """Exit status, standard output, standard error, and which heavy packages were imported."""
+    command = [sys.executable, "-c", MAIN, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env={"COLUMNS": "100", "PATH": ""})
+    *errors, imported = done.stderr.splitlines()
+    return done.returncode, done.stdout, "\n".join(errors), imported
+
+
+COMMANDS = [
+    [],
+    ["collect"],
+    ["inspect"],
+    ["train"],
+    ["evaluate"],
+    ["config"],
+    ["config", "show"],
+    ["config", "schema"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(command: list[str]) -> None:
+    result = invoke(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_help_lists_the_commands_and_imports_nothing_heavy() -> None:
+    status, out, _, imported = shell("--help")
+    assert status == 0
+    assert all(command[0] in out for command in COMMANDS[1:])
+    assert imported == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["collect", "metaworld-mt10"],
+        ["collect", "metaworld-mt10", "--out", "x", "--episodes-per-task", "0"],
+        ["collect", "metaworld-mt10", "--out", "x", "--noise", "much"],
+        ["train"],
+        ["train", "mt10-state", "--resum"],
+        ["evaluate"],
+        ["evaluate", "run", "--episodes", "0"],
+        ["config", "nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_status_2(arguments: list[str]) -> None:
+    assert invoke(*arguments).exit_code == 2
+
+
+def test_a_mistake_is_one_line_and_exit_status_1_and_quickly_told(tmp_path: Path) -> None:
+    status, out, error, imported = shell("train", "mt10-state", "trainer.max_stesp=1", "--out", tmp_path / "run")
+    assert (status, out, imported) == (1, "", "[]")
+    assert error.startswith("mtil: ")
+    assert "mt10-state.yaml: trainer.max_stesp: unknown key 'max_stesp'; did you mean 'max_steps'?" in error
+    assert "\n" not in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_installed_command_is_this_one() -> None:
+    from importlib.metadata import entry_points
+
+    (command,) = entry_points(group="console_scripts", name="mtil")
+    assert command.value == "mtil.cli:main"
+
+
+def test_messages_of_several_lines_become_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from mtil import cli
+
+    monkeypatch.setattr(sys, "argv", ["mtil", "inspect", str(tmp_path / "two\nlines")])
+    with pytest.raises(SystemExit, match=r"^mtil: .*two lines: no such file or folder$"):
+        cli.main()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            ["train", "mt10-stat"],
+            MtilError,
+            r"unknown preset 'mt10-stat'; did you mean 'mt10-state'\? valid: .*; or the",
+        ),
+        (["config", "show", "nowhere.yaml"], MtilError, r"nowhere\.yaml: cannot be read: No such file or directory"),
+        (["config", "schema", "nonsense"], MtilError, "unknown preset 'nonsense'; valid: .*mt10-state"),
+        (["inspect", "nowhere"], DatasetError, "nowhere: no such file or folder"),
+        (["evaluate", "nowhere"], CheckpointError, "nowhere: no such run directory or checkpoint"),
+        (["collect", "metaworld-mt1", "--out", "x"], SimulatorError, "'metaworld-mt1'.*did you mean 'metaworld-mt10'"),
+        (["collect", "metaworld-mt10", "--out", "x", "--tasks", "reach"], SimulatorError, "unknown task .*'reach'"),
+    ],
+)
+def test_names_that_do_not_exist(
+    arguments: list[str], error: type[MtilError], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = invoke(*arguments)
+    assert result.exit_code == 1
+    with pytest.raises(error, match=message):
+        raise result.exception or AssertionError("no error")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", presets())
+def test_what_is_shown_is_a_configuration_to_train_with(name: str, tmp_path: Path) -> None:
+    shown = invoke("config", "show", name, "seed=3")
+    assert shown.exit_code == 0
+    assert load(ExperimentConfig, shown.output).seed == 3
+    path = tmp_path / "mine.yaml"
+    path.write_text(shown.output)
+    assert invoke("config", "show", path).output == shown.output
+    assert dump(load(ExperimentConfig, shown.output)) == shown.output
+
+
+def test_the_schema_is_json_and_knows_every_key() -> None:
+    schema = json.loads(invoke("config", "schema").output)
+    assert list(schema["properties"]) == list(yaml.safe_load(invoke("config", "show", "mt10-state").output))
+    assert schema["additionalProperties"] is False
+
+
+def test_an_existing_run_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    result = invoke("train", "mt10-state", "--out", tmp_path / "run")
+    with pytest.raises(
+        OutputError, match="run: exists already; continue it with --resume, or choose another with --out"
+    ):
+        raise result.exception or AssertionError("no error")
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_inspecting_a_sound_dataset(opposites: Path) -> None:
+    result = invoke("inspect", opposites)
+    assert result.exit_code == 0
+    assert "no defects" in result.output
+    found = invoke("inspect", opposites, "--json")
+    assert found.exit_code == 0
+    assert json.loads(found.output) == {
+        "tasks": [
+            {"task": side, "instructions": [f"go {side}", f"move to the {side}"], "demos": 6, "steps": 45}
+            for side in ("left", "right")
+        ],
+        "features": {
+            "actions": {"shape": [2], "dtype": "float32"},
+            "goal": {"shape": [2], "dtype": "float32"},
+            "proprio": {"shape": [3], "dtype": "float32"},
+        },
+        "defects": [],
+    }
+
+
+def test_inspecting_a_broken_dataset_lists_every_defect(opposites: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / file.name for file in sorted(opposites.iterdir())]
+    for path in paths:
+        path.write_bytes((opposites / path.name).read_bytes())
+    with h5py.File(paths[0], "r+") as file:
+        file["data/demo_0/actions"][2] = float("nan")  # pyright: ignore[reportIndexIssue]
+        del file["data/demo_4"].attrs["num_samples"]
+    paths[1].write_bytes(paths[1].read_bytes()[:1000])
+    result = invoke("inspect", tmp_path, "--json")
+    assert result.exit_code == 1
+    defects = json.loads(result.output)["defects"]
+    assert [set(defect) for defect in defects] == [{"file", "demo", "key", "message"}] * 3
+    assert [(Path(defect["file"]).name, defect["demo"]) for defect in defects] == [
+        ("left.hdf5", "demo_0"),
+        ("left.hdf5", "demo_4"),
+        ("right.hdf5", None),
+    ]
+    status, out, error, _ = shell("inspect", tmp_path)
+    assert (status, error) == (1, "")
+    assert out.count("defect: ") == 3
+    assert "3 defects" in out
+
+
+def test_collecting(tmp_path: Path) -> None:
+    arguments = ["metaworld-mt10", "--out", tmp_path, "--tasks", " drawer-close-v3,", "--episodes-per-task", "1"]
+    first = invoke("collect", *arguments, "--workers", "1")
+    assert first.exit_code == 0, first.exception
+    (path,) = tmp_path.iterdir()
+    assert open_task(path).task.name == "drawer-close-v3"
+    assert len(open_task(path).demos) == 1
+    before = path.stat()
+    assert invoke("collect", *arguments).exit_code == 0
+    assert path.stat() == before
+    other = invoke("collect", *arguments, "--seed", "1")
+    with pytest.raises(
+        OutputError, match=r"drawer-close-v3\.hdf5: expected demonstrations with .*seed 1.*found .*seed 0"
+    ):
+        raise other.exception or AssertionError("no error")

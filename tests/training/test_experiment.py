@@ -1,0 +1,284 @@
+"""Whole runs: what they leave behind, how they go on, and what they refuse."""
+
+import csv
+import shutil
+import signal
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+
+from mtil.config import read
+from mtil.data.datamodule import DemoDataModule
+from mtil.data.hdf5 import open_tasks, write_task
+from mtil.data.sampling import Draw
+from mtil.errors import CheckpointError, ConfigError, DatasetError, OutputError
+from mtil.policies.checkpoint import load_policy
+from mtil.training import experiment
+from mtil.training.config import ExperimentConfig
+from mtil.training.experiment import train
+from mtil.types import Task
+
+MakeConfig = Callable[..., ExperimentConfig]
+LANGUAGE = {"task_encoder": {"kind": "language", "width": 8}}
+
+
+def start(config: ExperimentConfig, run: Path, *, resume: bool = False) -> str:
+    """Train; returns what was said."""
+    said = StringIO()
+    try:
+        train(config, run, resume=resume, console=Console(file=said, width=1000))
+    except KeyboardInterrupt:
+        said.write("KeyboardInterrupt")
+    return said.getvalue()
+
+
+def metrics(run: Path, name: str) -> dict[int, float]:
+    """A column of the log, by step."""
+    with (run / "metrics.csv").open(newline="") as file:
+        return {int(row["step"]): float(row[name]) for row in csv.DictReader(file) if row[name]}
+
+
+@pytest.fixture(scope="module")
+def config(make_config: MakeConfig, opposites: Path) -> ExperimentConfig:
+    return make_config(opposites, policy={"chunk": 2, "history": 2})
+
+
+@pytest.fixture(scope="module")
+def finished(config: ExperimentConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 60 steps; not to be changed."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    start(config, run)
+    return run
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch, interrupts: None) -> Callable[[int], None]:
+    """Has Ctrl-C pressed at the end of a step of the next runs."""
+
+    class Interrupt(Callback):
+        def __init__(self, step: int) -> None:
+            self._step = step
+
+        def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+            if trainer.global_step == self._step:
+                signal.raise_signal(signal.SIGINT)
+
+    build = experiment.build_trainer
+
+    def at(step: int) -> None:
+        def interrupted(*args: Any, **options: Any) -> Trainer:
+            trainer = build(*args, **options)
+            trainer.callbacks.append(Interrupt(step))  # type: ignore[attr-defined]
+            return trainer
+
+        monkeypatch.setattr(experiment, "build_trainer", interrupted)
+
+    return at
+
+
+def test_run_directory(config: ExperimentConfig, finished: Path) -> None:
+    assert {file.name for file in finished.iterdir()} == {"config.yaml", "checkpoints", "metrics.csv", "tensorboard"}
+    assert read(ExperimentConfig, finished / "config.yaml") == config
+    assert load_policy(finished).step == 60
+    assert [*(finished / "tensorboard").glob("events.out.tfevents.*")]
+    assert list(metrics(finished, "train/nll")) == [10, 20, 30, 40, 50, 60]
+    assert list(metrics(finished, "train/nll/left")) == [10, 20, 30, 40, 50, 60]
+    assert list(metrics(finished, "val/nll")) == list(metrics(finished, "val/action_error/right")) == [20, 40, 60]
+
+
+def test_it_learns(finished: Path) -> None:
+    for name in ("train/nll", "val/nll", "val/action_error"):
+        column = list(metrics(finished, name).values())
+        assert column[-1] < column[0]
+
+
+def test_the_saved_policy_is_the_validated_one(config: ExperimentConfig, finished: Path) -> None:
+    """Validation at the last step, and the checkpoint of that step, both use the averaged weights."""
+    data = DemoDataModule(config.data, history=2, chunk=2, kinds=("one_hot",), seed=config.seed)
+    batch = data.validation.__getitems__(Draw(0, torch.arange(len(data.validation))))
+    policy = load_policy(finished).policy
+    with torch.no_grad():
+        nll = policy.nll(batch, policy.embed("one_hot", [policy.spec.task_names[task] for task in batch.task]))
+    assert nll.mean().item() == pytest.approx(metrics(finished, "val/nll")[60], abs=1e-5)
+
+
+def test_the_task_matters(config: ExperimentConfig, finished: Path) -> None:
+    """At the same states the tasks do the opposite: told the other task, the policy is wrong."""
+    data = DemoDataModule(config.data, history=2, chunk=2, kinds=("one_hot",), seed=config.seed)
+    batch = data.validation.__getitems__(Draw(0, torch.arange(len(data.validation))))
+    policy = load_policy(finished).policy
+    names = policy.spec.task_names
+    with torch.no_grad():
+        right, wrong = (
+            policy.nll(batch, policy.embed("one_hot", [told[task] for task in batch.task]))
+            for told in (names, names[::-1])
+        )
+    assert wrong.mean() > right.mean() + 1
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"policy": {"head": {"kind": "mixture"}}},
+        {"policy": {"head": {"kind": "discretised"}}},
+        {"policy": {"trunk": {"width": 16, "depth": 1, "conditioning": "concat"}}},
+        {"policy": LANGUAGE},
+        {"data": {"sampling": {"kind": "uniform"}}},
+        {"data": {"validation_fraction": 0}},
+        {"trainer": {"precision": "bf16-mixed"}},
+    ],
+    ids=str,
+)
+def test_other_configurations_learn_too(
+    make_config: MakeConfig, opposites: Path, tmp_path: Path, cache: Path, sections: dict[str, Any]
+) -> None:
+    start(make_config(opposites, **sections), tmp_path / "run")
+    column = list(metrics(tmp_path / "run", "train/nll").values())
+    assert column[-1] < column[0] - 0.3
+
+
+def test_says_what_it_does(finished: Path, config: ExperimentConfig, tmp_path: Path) -> None:
+    said = start(config, tmp_path / "run").splitlines()
+    assert said[0].startswith("2 tasks, 12 demos, 74 training and 16 validation windows;")
+    assert said[0].endswith("gaussian head, conditioned on one_hot")
+    assert said[1:] == [f"trained: {tmp_path / 'run'}"]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_interrupted_and_resumed_it_is_as_if_it_had_not_been(
+    make_config: MakeConfig, opposites: Path, tmp_path: Path, interrupt: Callable[[int], None], accumulate: int
+) -> None:
+    trainer = {"accumulate_grad_batches": accumulate}
+    policy = {"trunk": {"width": 16, "depth": 1, "dropout": 0.1}}
+    config = make_config(opposites, trainer=trainer, policy=policy)
+    start(config, tmp_path / "whole")
+    interrupt(37)
+    said = start(config, tmp_path / "parts").splitlines()
+    assert said[1:] == [
+        "interrupted; the last checkpoint is at step 25: --resume continues from there",
+        "KeyboardInterrupt",
+    ]
+    interrupt(-1)
+    assert f"continuing {tmp_path / 'parts'} at step 25" in start(config, tmp_path / "parts", resume=True)
+    whole, parts = (load_policy(tmp_path / run) for run in ("whole", "parts"))
+    assert whole.step == parts.step == 60
+    expected = whole.policy.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in parts.policy.state_dict().items())
+    assert metrics(tmp_path / "parts", "val/nll") == metrics(tmp_path / "whole", "val/nll")
+    assert list(metrics(tmp_path / "parts", "train/nll")) == list(metrics(tmp_path / "whole", "train/nll"))
+
+
+def test_interrupted_before_the_first_checkpoint(
+    config: ExperimentConfig, tmp_path: Path, interrupt: Callable[[int], None]
+) -> None:
+    interrupt(3)
+    assert "interrupted before the first checkpoint; --resume starts anew" in start(config, tmp_path / "run")
+    interrupt(-1)
+    start(config, tmp_path / "run", resume=True)
+    assert list(metrics(tmp_path / "run", "train/nll")) == [10, 20, 30, 40, 50, 60]
+
+
+def test_resume_starts_where_there_is_nothing(config: ExperimentConfig, tmp_path: Path) -> None:
+    assert "continuing" not in start(config, tmp_path / "run", resume=True)
+    assert load_policy(tmp_path / "run").step == 60
+
+
+def test_a_longer_run_continues_a_finished_one(config: ExperimentConfig, finished: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    longer = config.model_copy(update={"trainer": config.trainer.model_copy(update={"max_steps": 70})})
+    assert "at step 60" in start(longer, run, resume=True)
+    assert load_policy(run).step == 70
+    assert read(ExperimentConfig, run / "config.yaml") == longer
+
+
+def test_an_existing_run_is_not_overwritten(config: ExperimentConfig, finished: Path) -> None:
+    before = (finished / "metrics.csv").stat().st_mtime_ns
+    with pytest.raises(OutputError, match="run: exists already; continue it with --resume"):
+        start(config, finished)
+    assert (finished / "metrics.csv").stat().st_mtime_ns == before
+
+
+def test_a_run_is_resumed_with_its_own_configuration(make_config: MakeConfig, opposites: Path, finished: Path) -> None:
+    other = make_config(opposites, policy={"chunk": 2, "history": 2}, optimizer={"learning_rate": 0.1}, seed=1)
+    with pytest.raises(CheckpointError, match=r"config\.yaml: differs in seed, optimizer from what is asked for"):
+        start(other, finished, resume=True)
+
+
+def test_a_run_without_its_configuration_is_not_resumed(
+    config: ExperimentConfig, finished: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    (run / "config.yaml").unlink()
+    with pytest.raises(ConfigError, match=r"config\.yaml: cannot be read"):
+        start(config, run, resume=True)
+
+
+def rewrite(file: Path, task: Task) -> None:
+    """The same demonstrations, of another task."""
+    (found,) = open_tasks(file)
+    episodes = list(found.episodes())
+    file.unlink()
+    write_task(file.with_name(f"{task.name}.hdf5"), task, episodes, env_args={"env_name": "x", "type": 2})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: (data / "left.hdf5").unlink(), "was trained on tasks left, right; the data hold right"),
+        (lambda data: rewrite(data / "left.hdf5", Task("left", ("no",))), "was trained with other instructions"),
+    ],
+)
+def test_data_that_have_changed(
+    make_config: MakeConfig, opposites: Path, tmp_path: Path, change: Callable[[Path], None], message: str
+) -> None:
+    data = Path(shutil.copytree(opposites, tmp_path / "data"))
+    config = make_config(data, trainer={"max_steps": 2})
+    start(config, tmp_path / "run")
+    change(data)
+    with pytest.raises(CheckpointError, match=rf"last\.ckpt: {message}"):
+        start(config, tmp_path / "run", resume=True)
+
+
+def test_language_without_instructions(make_config: MakeConfig, opposites: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(opposites, tmp_path / "data"))
+    rewrite(data / "left.hdf5", Task("left"))
+    with pytest.raises(DatasetError, match="tasks without an instruction: left"):
+        start(make_config(data, policy=LANGUAGE), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("sections", "kind", "name"),
+    [({"data": {"tasks": ["up"]}}, DatasetError, "up"), ({"trainer": {"accelerator": "tin"}}, ConfigError, "tin")],
+)
+def test_a_mistake_leaves_no_run_behind(
+    make_config: MakeConfig, opposites: Path, tmp_path: Path, sections: dict[str, Any], kind: type[Exception], name: str
+) -> None:
+    with pytest.raises(kind, match=name):
+        start(make_config(opposites, **sections), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_place_that_cannot_be_written_to(config: ExperimentConfig, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file/run: cannot be written: Not a directory"):
+        start(config, tmp_path / "file" / "run")
+
+
+def test_collects_what_is_not_there(make_config: MakeConfig, toy_suite: str, tmp_path: Path) -> None:
+    plan = {"episodes_per_task": 2, "seed": 0}
+    config = make_config(
+        tmp_path / "data", data={"tasks": ["near"]}, suite=toy_suite, collection=plan, trainer={"max_steps": 2}
+    )
+    assert f"no demonstrations in {tmp_path / 'data'} yet: collecting" in start(config, tmp_path / "run")
+    assert load_policy(tmp_path / "run").card.suite == toy_suite
+    assert "no demonstrations" not in start(config, tmp_path / "again")
+    other = config.model_copy(update={"collection": config.collection.model_copy(update={"seed": 1})})
+    with pytest.raises(OutputError, match="seed"):
+        start(other, tmp_path / "other")

@@ -1,0 +1,95 @@
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mtil.data.batch import Batch
+from mtil.data.datamodule import DemoDataModule
+from mtil.data.sampling import Draw
+from mtil.policies.checkpoint import CARD, Card
+from mtil.policies.policy import Policy
+from mtil.training.config import ExperimentConfig
+from mtil.training.module import ImitationModule
+
+MakeConfig = Callable[..., ExperimentConfig]
+
+
+@pytest.fixture
+def config(make_config: MakeConfig, mixed: Path) -> ExperimentConfig:
+    return make_config(mixed, suite="toy")
+
+
+def data_of(config: ExperimentConfig) -> DemoDataModule:
+    kinds = (config.policy.task_encoder.kind,)
+    return DemoDataModule(config.data, history=config.policy.history, chunk=config.policy.chunk, kinds=kinds, seed=0)
+
+
+def module_of(config: ExperimentConfig, data: DemoDataModule) -> ImitationModule:
+    torch.manual_seed(0)
+    policy = Policy(config.policy, data.store.spec)
+    policy.fit(data.statistics)
+    return ImitationModule(policy, config=config)
+
+
+def batch_of(data: DemoDataModule) -> Batch:
+    return data.train.__getitems__(Draw(0, torch.arange(len(data.train))))
+
+
+def test_loss_is_the_weighted_mean(config: ExperimentConfig) -> None:
+    data = data_of(config)
+    module, batch = module_of(config, data), batch_of(data)
+    weight = torch.rand(len(batch), generator=torch.Generator().manual_seed(0))
+    loss = module.training_step(replace(batch, weight=weight), 0)
+    names = [data.store.spec.task_names[task] for task in batch.task]
+    nll = module.policy.nll(batch, module.policy.embed("one_hot", names))
+    torch.testing.assert_close(loss, sum(w * n for w, n in zip(weight, nll, strict=True)) / weight.sum())
+    assert loss.requires_grad
+
+
+def test_means_of_tasks_are_counted_without_weights(config: ExperimentConfig) -> None:
+    data = data_of(config)
+    module, batch = module_of(config, data), batch_of(data)
+    module.training_step(replace(batch, weight=torch.arange(float(len(batch)))), 0)
+    module.validation_step(batch, 0)
+    trained, held_out = module.train_nll.compute("nll"), module.val_nll.compute("nll")
+    assert trained == pytest.approx(held_out)
+    assert list(trained) == ["nll", "nll/narrow", "nll/wide"]
+    assert list(module.val_error.compute("error")) == ["error", "error/narrow", "error/wide"]
+
+
+def test_each_example_is_told_by_its_own_sentence(make_config: MakeConfig, mixed: Path, cache: Path) -> None:
+    config = make_config(mixed, policy={"task_encoder": {"kind": "language", "width": 8}})
+    data = data_of(config)
+    module, batch = module_of(config, data), batch_of(data)
+    sentences = ["turn the knob", "stir the pot", "stir it"]
+    told = [sentences[row] for row in batch.descriptors["language"]]
+    assert set(told) == set(sentences)
+    assert all((sentence == "turn the knob") == (task == 0) for sentence, task in zip(told, batch.task, strict=True))
+    torch.testing.assert_close(module.embed(batch), module.policy.embed("language", told))
+
+
+def test_vectors_are_not_decayed(config: ExperimentConfig) -> None:
+    module = module_of(config, data_of(config))
+    optimizer: Any = module.configure_optimizers()
+    decayed, free = optimizer["optimizer"].param_groups
+    assert decayed["weight_decay"] == config.optimizer.weight_decay > 0
+    assert free["weight_decay"] == 0
+    assert all(parameter.ndim > 1 for parameter in decayed["params"])
+    every = {id(parameter) for parameter in module.parameters()}
+    assert {id(parameter) for group in (decayed, free) for parameter in group["params"]} == every
+
+
+def test_checkpoint_holds_a_card_and_only_the_policy(config: ExperimentConfig) -> None:
+    module = module_of(config, data_of(config))
+    assert all(name.startswith("policy.") for name in module.state_dict())
+    checkpoint: dict[str, Any] = {}
+    module.on_save_checkpoint(checkpoint)
+    file = BytesIO()
+    torch.save(checkpoint, file)
+    file.seek(0)
+    card = Card.from_json(torch.load(file, weights_only=True)[CARD])
+    assert card == Card(config.policy, module.policy.spec, "toy")
