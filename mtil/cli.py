@@ -42,6 +42,7 @@ def collect(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     noise: Annotated[float, typer.Option(min=0, help="Deviation of noise on executed actions; labels stay clean")] = 0,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Attempts that take longer have failed")] = None,
+    steps_after_success: Annotated[int, typer.Option(min=0, help="Steps recorded beyond the first success")] = 0,
     workers: Workers = None,
 ) -> None:
     """Collect demonstrations from scripted experts. Run again, it finishes what was interrupted."""
@@ -50,7 +51,7 @@ def collect(
     from mtil.collection.report import collect_and_report
     from mtil.collection.settings import CollectionSettings
 
-    settings = CollectionSettings(suite, seed, noise, episodes_per_task, max_steps)
+    settings = CollectionSettings(suite, seed, noise, episodes_per_task, max_steps, steps_after_success)
     collect_and_report(settings, out, tasks=_split(tasks), workers=workers, console=Console())
 
 

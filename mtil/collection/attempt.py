@@ -1,35 +1,32 @@
 """One attempt of a scripted expert at one placement; runs in worker processes, which know nothing of torch."""
 
+import math
 from functools import lru_cache
 
 import gymnasium
 import numpy as np
 
+from mtil.collection.settings import CollectionSettings
 from mtil.errors import SimulatorError
 from mtil.sim.base import Expert, load, placement
 from mtil.types import Episode
 
 
-def attempt(
-    simulator: str, task: str, seed: int, index: int, noise: float, max_steps: int | None = None
-) -> Episode | None:
+def attempt(settings: CollectionSettings, task: str, index: int) -> Episode | None:
     """Let the expert try once; the outcome is a function of the arguments alone.
 
     Args:
-        simulator: Name of the simulator.
+        settings: Simulator, seed, noise and lengths.
         task: Name of the task.
-        seed: The collection's seed.
         index: Position of the attempt among the task's attempts; it decides the placement.
-        noise: Standard deviation of the Gaussian noise on what is executed, in units of the action.
-        max_steps: Steps after which the attempt has failed; None: the simulator's horizon.
 
     Returns:
-        The episode up to its first success, labelled with the expert's clean, clipped actions; None if it failed.
+        The episode, labelled with the expert's clean, clipped actions; None if it failed.
     """
-    start = placement("collection", seed, task, index)
+    start = placement("collection", settings.seed, task, index)
     rng = np.random.default_rng((start, 1))  # not the placement's own stream, which the simulator draws from
-    env, expert = _stage(simulator, task)
-    return _roll_out(env, expert, start, noise, rng, max_steps)
+    env, expert = _stage(settings.suite, task)
+    return _roll_out(env, expert, start, settings, rng)
 
 
 # Failed attempts are made up for while the next task has begun: a few environments are worth keeping, fifty are not.
@@ -43,21 +40,24 @@ def _stage(simulator: str, task: str) -> tuple[gymnasium.Env, Expert]:
 
 
 def _roll_out(
-    env: gymnasium.Env, expert: Expert, start: int, noise: float, rng: np.random.Generator, max_steps: int | None
+    env: gymnasium.Env, expert: Expert, start: int, settings: CollectionSettings, rng: np.random.Generator
 ) -> Episode | None:
     space = env.action_space
     assert isinstance(space, gymnasium.spaces.Box)
     observation, _ = env.reset(seed=start)
     observations, actions, rewards = [], [], []
+    left = math.inf if settings.max_steps is None else settings.max_steps
     success = over = False
-    while not (success or over):
+    while left and not over:
         action = np.clip(expert(observation), space.low, space.high)
         observations.append(observation)
         actions.append(action)
-        executed = np.clip(action + rng.normal(0.0, noise, action.shape), space.low, space.high)
+        executed = np.clip(action + rng.normal(0.0, settings.noise, action.shape), space.low, space.high)
         observation, reward, terminated, truncated, info = env.step(executed.astype(space.dtype))
         rewards.append(reward)
-        success, over = info["success"], terminated or truncated or len(actions) == max_steps
+        left, over = left - 1, terminated or truncated
+        if info["success"] and not success:
+            success, left = True, settings.steps_after_success
     if not success:
         return None
     return Episode(

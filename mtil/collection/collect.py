@@ -84,9 +84,8 @@ class _TaskRun:
     def begin(self, pool: ProcessPoolExecutor) -> tuple[Future[Episode | None], int]:
         """Submit the next attempt: its future, and its position."""
         index, self._begun = self._begun, self._begun + 1
-        asked = self._settings
         with interrupts_held():
-            future = pool.submit(attempt, asked.suite, self.task.name, asked.seed, index, asked.noise, asked.max_steps)
+            future = pool.submit(attempt, self._settings, self.task.name, index)
         return future, index
 
     def record(self, index: int, episode: Episode | None) -> None:

@@ -26,6 +26,7 @@ class CollectionSettings:
         episodes_per_task: Successful episodes in each file.
         max_steps: Steps after which an attempt has failed; None: the simulator's horizon. An expert that hesitates
             in some attempts teaches to hesitate: this keeps those out.
+        steps_after_success: Steps recorded beyond the first success, which teach the policy to stay at its goal.
 
     Raises:
         ConfigError: A number is out of its range.
@@ -36,9 +37,16 @@ class CollectionSettings:
     noise: float
     episodes_per_task: int
     max_steps: int | None = None
+    steps_after_success: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in {"seed": 0, "noise": 0, "episodes_per_task": 1, "max_steps": 1}.items():
+        for name, least in {
+            "seed": 0,
+            "noise": 0,
+            "episodes_per_task": 1,
+            "max_steps": 1,
+            "steps_after_success": 0,
+        }.items():
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise ConfigError(f"{name}: expected at least {least}, found {value}")

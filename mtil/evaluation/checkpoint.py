@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import torch
+
 from mtil.errors import CheckpointError, SimulatorError
 from mtil.evaluation.conditioning import common_tasks, descriptors, read_instructions
 from mtil.evaluation.metrics import EvaluationResult
@@ -43,6 +45,7 @@ def evaluate_checkpoint(
     told = descriptors(
         policy, kind, chosen, instructions=None if instructions is None else read_instructions(instructions)
     )
+    torch.set_num_threads(1)  # a batch of this size gains nothing from more, and the environments need the cores
     with EpisodeProgress(total=len(chosen) * episodes) as progress:
         return evaluate(
             Actor(policy, slots=SLOTS),

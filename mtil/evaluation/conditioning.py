@@ -51,6 +51,7 @@ def descriptors(
         CheckpointError: The policy does not take this kind.
         ConfigError: Sentences are given for a kind that takes none, or lack a task.
     """
+    policy.require(kind)
     if instructions is not None and kind != "language":
         raise ConfigError(f"instructions are given, but the policy is conditioned on {kind}; expected language")
     return {task: list(policy.embed(kind, _told(policy, kind, task, instructions))) for task in tasks}

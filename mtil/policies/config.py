@@ -50,7 +50,7 @@ class MLPTrunkConfig(Config):
     width: PositiveInt = 256
     depth: PositiveInt = Field(default=3, description="Residual blocks, of two layers each")
     conditioning: Literal["film", "concat"] = Field(
-        default="film", description="How z enters: in every block, or at the input"
+        default="concat", description="How z enters: in every block, or at the input"
     )
     dropout: float = Field(default=0.0, ge=0, lt=1)
 

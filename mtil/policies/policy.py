@@ -63,6 +63,15 @@ class Policy(nn.Module):
         """Kinds of descriptor that the policy can be conditioned on."""
         return (self.task_encoder.kind,)
 
+    def require(self, kind: str) -> None:
+        """Check that the policy can be conditioned on a kind of descriptor.
+
+        Raises:
+            CheckpointError: It cannot.
+        """
+        if kind not in self.kinds:
+            raise CheckpointError(unknown("condition for this policy", kind, self.kinds))
+
     def fit(self, statistics: Mapping[str, FeatureStatistics]) -> None:
         """Fix the normalisation of observations and actions, and the range of the head."""
         config = self.config.normalization
@@ -77,8 +86,7 @@ class Policy(nn.Module):
         Raises:
             CheckpointError: The policy does not take this kind.
         """
-        if kind not in self.kinds:
-            raise CheckpointError(unknown("condition for this policy", kind, self.kinds))
+        self.require(kind)
         return self.task_encoder(self.task_encoder.prepare(descriptors))
 
     def forward(

@@ -21,6 +21,7 @@ class CollectionConfig(Config):
     max_steps: PositiveInt | None = Field(
         default=None, description="Attempts that take longer are no demonstrations; null: the simulator's horizon"
     )
+    steps_after_success: NonNegativeInt = Field(default=0, description="Steps recorded beyond the first success")
 
 
 class OptimizerConfig(Config):

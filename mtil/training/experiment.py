@@ -75,7 +75,7 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
         return
     if path.exists() and not (path.is_dir() and all(map(is_collected, path.glob("*.hdf5")))):
         return  # the user's own
-    settings = CollectionSettings(config.suite, plan.seed, plan.noise, plan.episodes_per_task, plan.max_steps)
+    settings = CollectionSettings(config.suite, **plan.model_dump())
     tasks = config.data.tasks or [task.name for task in load(config.suite).tasks()]
     if any(not (path / f"{task}.hdf5").exists() for task in tasks):
         console.print(f"no demonstrations in [bold]{path}[/bold] yet: collecting {settings}")

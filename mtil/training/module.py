@@ -76,7 +76,8 @@ class ImitationModule(LightningModule):
             {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
             {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+        fused = self._config.trainer.precision == "32-true"  # else Lightning could not clip the gradients
+        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
         schedule = LambdaLR(optimizer, warmup_cosine(config.warmup_steps, self._config.trainer.max_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -1,9 +1,12 @@
 """An attempt is a function of its arguments, and what it records can be replayed."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from mtil.collection.attempt import attempt
+from mtil.collection.settings import CollectionSettings
 from mtil.errors import SimulatorError
 from mtil.sim.base import load, placement
 from mtil.types import Episode
@@ -12,8 +15,12 @@ SUITE = load("metaworld-mt10")
 TASK = "window-open-v3"
 
 
-def tried(index: int = 0, noise: float = 0.0, seed: int = 0) -> Episode:
-    episode = attempt(SUITE.name, TASK, seed, index, noise)
+def settings(suite: str = SUITE.name, **asked: Any) -> CollectionSettings:
+    return CollectionSettings(suite, **{"seed": 0, "noise": 0.0, "episodes_per_task": 1} | asked)
+
+
+def tried(index: int = 0, **asked: Any) -> Episode:
+    episode = attempt(settings(**asked), TASK, index)
     assert episode is not None
     return episode
 
@@ -54,9 +61,22 @@ def test_everything_but_the_ends_is_float32() -> None:
 
 
 def test_a_failure_leaves_no_episode() -> None:
-    assert attempt(SUITE.name, "peg-insert-side-v3", 0, 0, noise=100.0) is None
+    assert attempt(settings(noise=100.0), "peg-insert-side-v3", 0) is None
 
 
 def test_an_unknown_task_is_answered() -> None:
     with pytest.raises(SimulatorError, match="unknown task of metaworld-mt10 'window-opn-v3'; did you mean"):
-        attempt(SUITE.name, "window-opn-v3", 0, 0, 0.0)
+        attempt(settings(), "window-opn-v3", 0)
+
+
+def test_an_attempt_that_takes_too_long_has_failed() -> None:
+    steps = len(tried())
+    assert len(tried(max_steps=steps)) == steps
+    assert attempt(settings(max_steps=steps - 1), TASK, 0) is None
+
+
+def test_steps_after_success_come_on_top() -> None:
+    short, long = tried(), tried(max_steps=len(tried()), steps_after_success=7)
+    assert len(long) == len(short) + 7
+    assert np.array_equal(long.actions[: len(short)], short.actions)
+    assert np.flatnonzero(long.dones).tolist() == [len(long) - 1]

@@ -27,7 +27,9 @@ class Witness(Callback):
         self.weights: list[dict[str, torch.Tensor]] = []
         self.on_disk: list[int | None] = []
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         self.weights.append({name: value.detach().clone() for name, value in pl_module.named_parameters()})
         found = torch.load(self._file, weights_only=True)["global_step"] if self._file.exists() else None
         self.on_disk.append(found)

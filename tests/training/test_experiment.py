@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
@@ -21,7 +21,7 @@ from mtil.data.sampling import Draw
 from mtil.errors import CheckpointError, ConfigError, DatasetError, OutputError
 from mtil.policies.checkpoint import load_policy
 from mtil.training import experiment
-from mtil.training.config import ExperimentConfig
+from mtil.training.config import CollectionConfig, ExperimentConfig
 from mtil.training.experiment import train
 from mtil.types import Task
 
@@ -66,7 +66,9 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, interrupts: None) -> Callable[[in
         def __init__(self, step: int) -> None:
             self._step = step
 
-        def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        def on_train_batch_end(
+            self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        ) -> None:
             if trainer.global_step == self._step:
                 signal.raise_signal(signal.SIGINT)
 
@@ -146,7 +148,7 @@ def test_other_configurations_learn_too(
 
 def test_says_what_it_does(finished: Path, config: ExperimentConfig, tmp_path: Path) -> None:
     said = start(config, tmp_path / "run").splitlines()
-    assert said[0].startswith("2 tasks, 12 demos, 74 training and 16 validation windows;")
+    assert said[0].startswith("2 tasks, 12 demos, 76 training and 14 validation windows;")
     assert said[0].endswith("gaussian head, conditioned on one_hot")
     assert said[1:] == [f"trained: {tmp_path / 'run'}"]
 
@@ -279,6 +281,6 @@ def test_collects_what_is_not_there(make_config: MakeConfig, toy_suite: str, tmp
     assert f"no demonstrations in {tmp_path / 'data'} yet: collecting" in start(config, tmp_path / "run")
     assert load_policy(tmp_path / "run").card.suite == toy_suite
     assert "no demonstrations" not in start(config, tmp_path / "again")
-    other = config.model_copy(update={"collection": config.collection.model_copy(update={"seed": 1})})
+    other = config.model_copy(update={"collection": CollectionConfig(episodes_per_task=2, seed=1)})
     with pytest.raises(OutputError, match="seed"):
         start(other, tmp_path / "other")
