@@ -1,7 +1,9 @@
-"""The task as a sentence: a frozen embedding, centred on the training sentences, and a trained projection.
+"""The task as a sentence: a frozen embedding, whitened over the training sentences, and a trained projection.
 
-Sentence encoders place "open the drawer" and "close the drawer" at a cosine of 0.9, because all robot commands share
-most of their meaning. What they share is the mean over the training sentences: without it, opposites stand apart.
+Sentence encoders place "open the drawer" and "close the drawer" at a cosine of 0.9: they share most of their words and
+most of their meaning. Whitening (Su et al. 2021, arXiv:2103.15316) brings out what differs among the training
+sentences. It is damped as a Wiener filter is, so that directions in which they hardly differ at all are left out: there
+are fewer sentences than dimensions, and a new paraphrase should not stray far.
 
 Legend: N descriptors, B batch, E width of the sentence embedding, S known sentences, Z width of z.
 """
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from mtil.encoders.base import TaskEncoder
 from mtil.encoders.language_model import embed_sentences
 
-SMALLEST_SCALE = 0.01  # a fourth of the usual one: where all sentences are alike, others are not blown up
+TINY = 1e-12  # variance of an embedding where all training sentences are alike
 
 
 class LanguageEncoder(TaskEncoder):
@@ -51,15 +53,24 @@ class LanguageEncoder(TaskEncoder):
         )
 
     def prepare(self, descriptors: Sequence[str]) -> Float[Tensor, "N E"]:
-        """Frozen embeddings of sentences, centred and scaled to unit variance over the training sentences."""
+        """Frozen embeddings of sentences, whitened, and of unit variance over the training sentences."""
         new = [sentence for sentence in dict.fromkeys(descriptors) if sentence not in self._rows]
         computed = dict(zip(new, embed_sentences(self._model, new), strict=True)) if new else {}
         found = torch.stack(
             [computed[s].to(self.embeddings) if s in computed else self.embeddings[self._rows[s]] for s in descriptors]
         )
         centre = self.embeddings.mean(0)
-        scale = (self.embeddings - centre).square().mean().sqrt().clamp(min=SMALLEST_SCALE)
-        return (found - centre) / scale
+        return (found - centre) @ _whitening(self.embeddings - centre)
 
     def forward(self, prepared: Float[Tensor, "B E"]) -> Float[Tensor, "B Z"]:
         return self.projection(prepared)
+
+
+def _whitening(centred: Float[Tensor, "S E"]) -> Float[Tensor, "E E"]:
+    """The symmetric matrix whose gain along a direction of variance v is `sqrt(v) / (v + mean v)`, up to scale."""
+    exact = centred.double()
+    variance, direction = torch.linalg.eigh(exact.T @ exact / len(exact))
+    variance = variance.clamp(min=0)
+    gain = variance.sqrt() / (variance + variance.mean()).clamp(min=TINY)
+    deviation = (gain.square() * variance).mean().sqrt()
+    return (direction * gain @ direction.T / deviation.clamp(min=TINY)).to(centred)

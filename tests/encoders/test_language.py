@@ -47,7 +47,7 @@ def test_preparation_moves_opposites_apart(
     pair = [instructions[opened][0], instructions[closed][0]]
     raw, prepared = cosine(*embed_sentences(MINILM, pair)), cosine(*encoder.prepare(pair))
     assert raw > 0.8
-    assert prepared < raw - 0.05
+    assert prepared < raw - 0.25
 
 
 def test_opposites_are_as_far_apart_as_a_unit_is_wide(encoder: LanguageEncoder, instructions: Instructions) -> None:
@@ -86,7 +86,7 @@ def test_an_unknown_sentence_is_computed(encoder: LanguageEncoder) -> None:
     prepared = encoder.prepare([new, known, new])
     assert torch.equal(prepared[0], prepared[2])
     assert torch.equal(prepared[1], encoder.prepare([known])[0])
-    assert 0.7 < cosine(prepared[0], prepared[1]) < 1
+    assert 0.5 < cosine(prepared[0], prepared[1]) < 1
 
 
 def test_an_unknown_sentence_is_prepared_like_a_known_one(cache: Path) -> None:
@@ -104,7 +104,6 @@ def test_known_sentences_need_no_language_model() -> None:
         encoder.prepare(["go left", "go away"])
 
 
-def test_where_all_sentences_are_alike_another_is_not_blown_up(cache: Path) -> None:
+def test_where_all_sentences_are_alike_nothing_is_blown_up(cache: Path) -> None:
     encoder = encoder_of(["go left"], embed_sentences(MINILM, ["go left"]), model=MINILM)
-    assert (encoder.prepare(["go left"]) == 0).all()
-    assert 0.1 < encoder.prepare(["go right"]).square().mean().sqrt() < 10
+    assert (encoder.prepare(["go left", "go right"]) == 0).all()
