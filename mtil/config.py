@@ -64,12 +64,16 @@ def load(schema: type[C], text: str, overrides: Iterable[str] = (), source: str 
 
 def read(schema: type[C], path: Path, overrides: Iterable[str] = ()) -> C:
     """`load` from a file."""
-    try:
-        return load(schema, path.read_text(encoding="utf-8"), overrides, source=str(path))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
+    return load(schema, _text(path), overrides, source=str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain values of a YAML file.
+
+    Raises:
+        ConfigError: It cannot be read, is not YAML, or gives a key twice.
+    """
+    return _parse(_text(path), str(path))
 
 
 def dump(config: Config) -> str:
@@ -87,6 +91,15 @@ class _UniqueKeys(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is given twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
 
 
 def _parse(text: str, source: str) -> Any:

@@ -7,5 +7,5 @@ cd "$(dirname "$0")/.."
 ruff check .
 ruff format --check .
 lint-imports
-pyright
+pyright --pythonpath "$(command -v python)"
 pytest "$@"

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-import yaml
 from jaxtyping import Float
 from torch import Tensor
 
+from mtil.config import read_yaml
 from mtil.errors import CheckpointError, ConfigError, SimulatorError, unknown
 from mtil.policies.policy import Policy
 from mtil.sim.base import Simulator
@@ -63,12 +63,7 @@ def read_instructions(path: Path) -> dict[str, list[str]]:
     Raises:
         ConfigError: The file does not hold that.
     """
-    try:
-        found = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    found = read_yaml(path)
     if not isinstance(found, dict) or not found:
         raise ConfigError(f"{path}: expected {{task: [sentence, ...]}}, found {type(found).__name__}")
     for task, sentences in found.items():

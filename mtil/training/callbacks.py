@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from mtil.errors import OutputError
+
 
 def ema(decay: float) -> WeightAveraging:
     """Exponential moving average of the weights; checkpoints and validations use the averaged ones.
@@ -48,10 +50,16 @@ class LastCheckpoint(Callback):
     ) -> None:
         due = trainer.global_step % self._every == 0 or trainer.global_step == trainer.max_steps
         if due and stepped(trainer, batch_idx):
-            temporary = self.path.with_name(".last.ckpt.partial")
-            trainer.save_checkpoint(temporary)
-            if trainer.is_global_zero:
-                os.replace(temporary, self.path)
+            try:
+                self._save(trainer)
+            except OSError as error:
+                raise OutputError(f"{self.path}: cannot be written at step {trainer.global_step}: {error}") from None
+
+    def _save(self, trainer: Trainer) -> None:
+        temporary = self.path.with_name(".last.ckpt.partial")
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            os.replace(temporary, self.path)
 
 
 class StepProgress(Callback):

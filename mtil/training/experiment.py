@@ -77,11 +77,14 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
         return  # the user's own
     settings = CollectionSettings(config.suite, **plan.model_dump())
     tasks = config.data.tasks or [task.name for task in load(config.suite).tasks()]
-    if any(not (path / f"{task}.hdf5").exists() for task in tasks):
-        console.print(f"no demonstrations in [bold]{path}[/bold] yet: collecting {settings}")
-        collect_and_report(settings, path, tasks=tasks, workers=None, console=console)
-    else:
-        collect(settings, path, tasks=tasks)  # checks that they are the ones that the configuration means
+    try:
+        if all((path / f"{task}.hdf5").exists() for task in tasks):
+            collect(settings, path, tasks=tasks)  # checks that they are the ones that the configuration means
+        else:
+            console.print(f"not all demonstrations are in [bold]{path}[/bold] yet: collecting {settings}")
+            collect_and_report(settings, path, tasks=tasks, workers=None, console=console)
+    except OutputError as error:
+        raise OutputError(f"{error}; or collection=null to train on what is there") from None
 
 
 def _resumable(config: ExperimentConfig, run: Path, *, resume: bool) -> Path | None:

@@ -113,5 +113,5 @@ def test_instructions_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"x\.yaml: cannot be read: No such file"):
         read_instructions(tmp_path / "x.yaml")
     (tmp_path / "x.yaml").write_bytes(b"near: [\xff]")
-    with pytest.raises(ConfigError, match=r"x\.yaml: not valid YAML"):
+    with pytest.raises(ConfigError, match=r"x\.yaml: not UTF-8 text"):
         read_instructions(tmp_path / "x.yaml")

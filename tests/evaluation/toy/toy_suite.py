@@ -22,6 +22,7 @@ class Toy(Simulator):
 
     name = "toy"
     horizon = 20
+    camera = None
     success = "the point within 0.1 of the goal at any step"
 
     def tasks(self) -> tuple[Task, ...]:
