@@ -109,8 +109,10 @@ def evaluate(
 ) -> None:
     """Roll a policy out on held-out placements of every task: success rates with 95% intervals."""
     from mtil.evaluation.checkpoint import evaluate_checkpoint
-    from mtil.evaluation.report import print_table, write_json
+    from mtil.evaluation.report import check_writable, print_table, write_json
 
+    if json is not None:
+        check_writable(json)  # before hours of work, not after
     result = evaluate_checkpoint(
         policy,
         suite=suite,
@@ -160,4 +162,9 @@ def _experiment(preset: str, overrides: list[str] | None) -> "ExperimentConfig":
 
 
 def _split(names: str | None) -> list[str] | None:
-    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+    if names is None:
+        return None
+    found = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    if not found:
+        raise typer.BadParameter("expected comma-separated names", param_hint="--tasks")
+    return found

@@ -15,7 +15,7 @@ def progress_bar(*, episodes: int, console: Console | None = None) -> Iterator[C
 
     Args:
         episodes: Successful episodes wanted, of all tasks together.
-        console: Where to show it; by default the terminal.
+        console: Where to show it; by default standard error.
     """
     columns = (
         TextColumn("collecting"),
@@ -26,7 +26,7 @@ def progress_bar(*, episodes: int, console: Console | None = None) -> Iterator[C
         TextColumn("{task.description}"),
     )
     reports: dict[str, TaskReport] = {}
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=console or Console(stderr=True)) as bar:
         row = bar.add_task("", total=episodes, failures=0)
 
         def show(report: TaskReport) -> None:

@@ -19,7 +19,7 @@ def collect_and_report(
 ) -> None:
     """Collect demonstrations, and show progress and a table. Arguments and errors are those of `collect`."""
     count = len(load(settings.suite).tasks() if tasks is None else tasks)
-    with progress_bar(episodes=count * settings.episodes_per_task, console=console) as progress:
+    with progress_bar(episodes=count * settings.episodes_per_task) as progress:
         report = collect(settings, out, tasks=tasks, workers=workers, progress=progress)
     console.print(table(report))
     console.print(f"demonstrations: [bold]{out}[/bold]")

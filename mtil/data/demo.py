@@ -65,7 +65,7 @@ def check_demo(group: h5py.Group, findings: Findings, *, decompress_images: bool
         keys=keys,
         features=features,
         outside=int((np.abs(actions) > 1).sum()),
-        extreme=float(max(actions.flat, key=abs, default=0.0)),
+        extreme=float(actions.flat[np.abs(actions).argmax()]) if actions.size else 0.0,
     )
 
 

@@ -72,7 +72,7 @@ def inspect(path: Path) -> Inspection:
         tasks=tuple(TaskSummary(each.task, len(each.lengths), sum(each.lengths.values())) for each in surveys),
         features=_features(surveys),
         defects=(*(defect for each in surveys for defect in each.defects), *conflicts(surveys)),
-        notes=tuple(note for each in surveys for note in each.notes),
+        notes=(*(note for each in surveys for note in each.notes), *_missing_states(surveys)),
     )
 
 
@@ -83,3 +83,18 @@ def _features(surveys: Sequence[Survey]) -> dict[str, FeatureSpec]:
 
 def _widest(specs: Sequence[FeatureSpec]) -> FeatureSpec:
     return max(specs, key=lambda spec: np.prod(spec.shape))
+
+
+def _missing_states(surveys: Sequence[Survey]) -> list[Note]:
+    """States that some tasks lack: to be left out of `data.observations`."""
+    every = dict.fromkeys(key for each in surveys for key, spec in each.features.items() if spec.kind == "state")
+    return [
+        Note(
+            str(each.path),
+            key,
+            "not in this file, but in others; name the observations that all have in data.observations",
+        )
+        for each in surveys
+        for key in every
+        if each.features and key not in each.features
+    ]

@@ -42,8 +42,8 @@ def decode(text: str, default_name: str) -> Task:
 
 
 def _instructions(info: dict[str, Any]) -> tuple[str, ...]:
-    if "instructions" in info:
-        return tuple(_strings("instructions", info["instructions"]))
+    if sentences := _strings("instructions", info.get("instructions", [])):
+        return tuple(sentences)
     pieces = info.get("language_instruction", "")
     sentence = "".join(_strings("language_instruction", [pieces] if isinstance(pieces, str) else pieces))
     sentence = sentence.strip('"').strip()

@@ -124,7 +124,7 @@ class SequentialBatchSampler(Sampler[Draw]):
 
 
 def integer_weights(weights: Sequence[float]) -> Int[np.ndarray, " strata"]:
-    """Integers in the given proportions: as they are if whole, otherwise rounded to parts of 2^20.
+    """Integers in the given proportions: as they are if whole (and not huge), otherwise rounded to parts of 2^20.
 
     Raises:
         ConfigError: A weight is not positive.
@@ -132,6 +132,6 @@ def integer_weights(weights: Sequence[float]) -> Int[np.ndarray, " strata"]:
     values = np.asarray(weights, dtype=np.float64)
     if not (np.isfinite(values) & (values > 0)).all():
         raise ConfigError(f"sampling weights must be positive numbers, got {list(weights)}")
-    if (values == values.round()).all():
+    if (values == values.round()).all() and values.sum() < 2**32:
         return values.astype(np.int64)
     return np.maximum(1, (values / values.sum() * _RESOLUTION).round()).astype(np.int64)

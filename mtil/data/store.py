@@ -5,7 +5,7 @@ Legend: N rows (time steps of all episodes, one after the other), E episodes, D 
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +110,10 @@ def _spec(files: list[TaskFile], keys: Sequence[str]) -> DatasetSpec:
     per_task = {key: [file.observations[key] for file in files] for key in keys} | {
         ACTIONS: [file.action for file in files]
     }
-    widest = {key: max(features, key=lambda feature: feature.shape) for key, features in per_task.items()}
+    widest = {
+        key: replace(max(features, key=lambda feature: feature.shape), dtype="float32")  # as they are read
+        for key, features in per_task.items()
+    }
     return DatasetSpec(
         tasks=tuple(file.task for file in files),
         observations=tuple(widest[key] for key in keys),

@@ -54,7 +54,9 @@ def descriptors(
     policy.require(kind)
     if instructions is not None and kind != "language":
         raise ConfigError(f"instructions are given, but the policy is conditioned on {kind}; expected language")
-    return {task: list(policy.embed(kind, _told(policy, kind, task, instructions))) for task in tasks}
+    told = {task: _told(policy, kind, task, instructions) for task in tasks}
+    embedded = iter(policy.embed(kind, [descriptor for each in told.values() for descriptor in each]))
+    return {task: [next(embedded) for _ in each] for task, each in told.items()}
 
 
 def read_instructions(path: Path) -> dict[str, list[str]]:

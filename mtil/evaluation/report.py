@@ -92,15 +92,29 @@ def write_json(path: Path, result: EvaluationResult) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
+    check_writable(path)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps(to_json(result), indent=2) + "\n", encoding="utf-8")
         os.replace(partial, path)
     except OSError as error:
         with suppress(OSError):
             partial.unlink()
         raise OutputError(f"{path}: the result cannot be written: {error.strerror}") from None
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of a result to be written.
+
+    Raises:
+        OutputError: The file could not be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: the result cannot be written: {error.strerror}") from None
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise OutputError(f"{path}: the result cannot be written: expected a file in a folder that can be written to")
 
 
 def read_json(path: Path) -> EvaluationResult:

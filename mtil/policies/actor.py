@@ -45,7 +45,7 @@ class Actor:
         for feature in self._spec.observations:
             self._valid[feature.key][row] = self._spec.valid(feature)[position]
         self._actions[row] = self._spec.widths[self._spec.action.key][position]
-        self._z[row] = z
+        self._z[row] = z.detach()
         self._fresh[row] = True
 
     @torch.inference_mode()

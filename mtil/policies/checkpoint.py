@@ -100,7 +100,11 @@ def load_policy(path: Path) -> LoadedPolicy:
         problem = " ".join(f"{type(error).__name__} {error}".split())
         raise CheckpointError(f"{file}: a checkpoint, but not of an mtil policy: {problem}") from None
     weights = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items() if name.startswith(_PREFIX)}
-    return LoadedPolicy(Policy.from_state(card.config, card.spec, weights).eval(), card, file, step)
+    try:
+        policy = Policy.from_state(card.config, card.spec, weights).eval()
+    except CheckpointError as error:
+        raise CheckpointError(f"{file}: {error}") from None
+    return LoadedPolicy(policy, card, file, step)
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -59,7 +59,9 @@ class PolicyConfig(Config):
     """Architecture of a policy."""
 
     history: PositiveInt = Field(default=1, description="Observations that the policy sees")
-    chunk: PositiveInt = Field(default=1, description="Actions that it predicts")
+    chunk: PositiveInt = Field(
+        default=1, description="Actions that it predicts; it acts on the first, then decides anew"
+    )
     task_encoder: TaskEncoderConfig = LanguageConfig()
     trunk: MLPTrunkConfig = MLPTrunkConfig()
     head: HeadConfig = GaussianHeadConfig()

@@ -73,7 +73,7 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
     plan, path = config.collection, config.data.path
     if plan is None or config.suite is None:
         return
-    if path.exists() and not (path.is_dir() and all(map(is_collected, path.glob("*.hdf5")))):
+    if path.exists() and not (path.is_dir() and all(is_collected(file) for file in path.glob("*.h*5"))):
         return  # the user's own
     settings = CollectionSettings(config.suite, **plan.model_dump())
     tasks = config.data.tasks or [task.name for task in load(config.suite).tasks()]
@@ -114,8 +114,10 @@ def _interruption(run: Path) -> str:
 
 
 def _check_same(config: ExperimentConfig, stored: ExperimentConfig, path: Path) -> None:
-    """A run continues as it began, but for the trainer: longer, or on other hardware."""
+    """A run continues as it began, but longer if one likes, watched otherwise, or on other hardware."""
     now, then = (c.model_dump(mode="json", exclude={"trainer"}) for c in (config, stored))
+    for name in ("accumulate_grad_batches", "precision"):
+        now[f"trainer.{name}"], then[f"trainer.{name}"] = (getattr(c.trainer, name) for c in (config, stored))
     changed = [key for key in now if now[key] != then[key]]
     if changed:
         raise CheckpointError(

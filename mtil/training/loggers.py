@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
-from mtil.errors import ConfigError
+from mtil.errors import ConfigError, OutputError
 from mtil.training.config import ExperimentConfig
 
 
@@ -45,8 +45,11 @@ class CSVMetrics(Logger):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append one row."""
-        with self._path.open("a", newline="") as file:
-            csv.DictWriter(file, self._columns, restval="").writerow({"step": step, **metrics})
+        try:
+            with self._path.open("a", newline="") as file:
+                csv.DictWriter(file, self._columns, restval="").writerow({"step": step, **metrics})
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written: {error.strerror}") from None
 
 
 def run_loggers(config: ExperimentConfig, run: Path, tasks: Sequence[str], *, step: int) -> list[Logger]:

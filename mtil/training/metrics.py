@@ -26,11 +26,17 @@ class TaskMeans:
         self._sum = self._sum.to(value.device).index_add(0, task, value.double())
         self._count = self._count.to(value.device).index_add(0, task, torch.ones_like(value, dtype=torch.float64))
 
-    def compute(self, name: str) -> dict[str, float]:
-        """`name`: the mean over all examples; `name/TASK`: over a task's, where it has any."""
+    def compute(self, name: str, *, balanced: bool = False) -> dict[str, float]:
+        """`name`: the mean over all examples; `name/TASK`: over a task's, where it has any.
+
+        Args:
+            name: Of the metric.
+            balanced: Whether `name` is the mean of the tasks' means instead: long tasks weigh no more than short ones.
+        """
         total, count = self._sum.tolist(), self._count.tolist()
         self._sum, self._count = torch.zeros_like(self._sum), torch.zeros_like(self._count)
         if not sum(count):
             return {}
         each = {f"{name}/{t}": s / n for t, s, n in zip(self._tasks, total, count, strict=True) if n}
-        return {name: sum(total) / sum(count)} | each
+        overall = sum(each.values()) / len(each) if balanced else sum(total) / sum(count)
+        return {name: overall} | each

@@ -58,7 +58,8 @@ class ImitationModule(LightningModule):
         self.val_error.add(error, batch.task)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        torch.manual_seed(self._config.seed * 2**32 + self.global_step)
+        accumulated = self._config.trainer.accumulate_grad_batches
+        torch.manual_seed(self._config.seed * 2**32 + self.global_step * accumulated + batch_idx % accumulated)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if stepped(self.trainer, batch_idx) and self.global_step % self._config.trainer.log_every == 0:
@@ -67,7 +68,10 @@ class ImitationModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         if not self.trainer.sanity_checking:
-            self._report(self.val_nll.compute("val/nll") | self.val_error.compute("val/action_error"))
+            self._report(
+                self.val_nll.compute("val/nll", balanced=True)
+                | self.val_error.compute("val/action_error", balanced=True)
+            )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         config = self._config.optimizer

@@ -35,7 +35,7 @@ def build_trainer(config: ExperimentConfig, run: Path, *, held_out: bool) -> Tra
     """
     options = config.trainer
     try:
-        return Trainer(
+        trainer = Trainer(
             accelerator=options.accelerator,
             devices=options.devices,
             num_nodes=options.num_nodes,
@@ -59,6 +59,9 @@ def build_trainer(config: ExperimentConfig, run: Path, *, held_out: bool) -> Tra
         )
     except (MisconfigurationException, ValueError) as error:
         raise ConfigError(f"trainer: {' '.join(str(error).split())}") from None
+    if trainer.world_size > 1:
+        raise ConfigError(f"trainer.devices: one device can be trained on so far, found {trainer.world_size}")
+    return trainer
 
 
 def fit(trainer: Trainer, module: LightningModule, data: LightningDataModule, checkpoint: Path | None) -> None:

@@ -75,10 +75,13 @@ def _mtil(*arguments: str) -> None:
 
 
 def _validation(run: Path) -> dict[str, float]:
-    """The last validation of a run."""
+    """The last validation of a run, each task weighing the same."""
     with (run / "metrics.csv").open(newline="") as file:
         last = [row for row in csv.DictReader(file) if row["val/nll"]][-1]
-    return {"nll": float(last["val/nll"]), "error": float(last["val/action_error"])}
+    return {
+        name: statistics.fmean(float(last[key]) for key in last if key.startswith(f"{column}/"))
+        for name, column in {"nll": "val/nll", "error": "val/action_error"}.items()
+    }
 
 
 def _summary(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
