@@ -16,12 +16,12 @@ from mtil.data.hdf5 import open_tasks
 from mtil.policies.checkpoint import load_policy
 
 OPEN, CLOSE = "drawer-open-v3", "drawer-close-v3"
-COLLECTION = ("--episodes-per-task", 4, "--noise", "0.1", "--max-steps", 120, "--workers", 1)
+COLLECTION = ("--episodes-per-task", 8, "--noise", "0.1", "--max-steps", 120, "--workers", 1)
 CONFIG = {
     "suite": "metaworld-mt10",
     "data": {"batch_size": 64},
-    "policy": {"task_encoder": {"kind": "language"}, "trunk": {"width": 64, "depth": 2}},
-    "trainer": {"max_steps": 400, "threads": 1, "progress_bar": False},
+    "policy": {"task_encoder": {"kind": "language"}, "trunk": {"width": 128, "depth": 2}},
+    "trainer": {"max_steps": 800, "threads": 1, "progress_bar": False},
 }
 
 

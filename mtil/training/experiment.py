@@ -81,7 +81,7 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
         if all((path / f"{task}.hdf5").exists() for task in tasks):
             collect(settings, path, tasks=tasks)  # checks that they are the ones that the configuration means
         else:
-            console.print(f"not all demonstrations are in [bold]{path}[/bold] yet: collecting {settings}")
+            console.print(f"no demonstrations in [bold]{path}[/bold] yet, or not all: collecting {settings}")
             collect_and_report(settings, path, tasks=tasks, workers=None, console=console)
     except OutputError as error:
         raise OutputError(f"{error}; or collection=null to train on what is there") from None

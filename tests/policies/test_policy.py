@@ -58,7 +58,7 @@ def test_density_over_raw_actions_integrates_to_one(
     """However actions are normalised: over the one valid dimension of a last step, where the rest is padding."""
     policy = make_policy(head=head, normalization={"actions": mode})
     last = int((batch.action_mask.sum((1, 2)) == 1).nonzero()[0])
-    spacing = 1 / 100
+    spacing = 1 / 400
     grid = torch.arange(-12, 12, spacing) + spacing / 2
     many = every_row(batch, last, len(grid))
     actions = torch.full_like(many.actions, 1e6).masked_scatter(many.action_mask, grid)

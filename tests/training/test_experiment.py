@@ -108,7 +108,8 @@ def test_the_saved_policy_is_the_validated_one(config: ExperimentConfig, finishe
     policy = load_policy(finished).policy
     with torch.no_grad():
         nll = policy.nll(batch, policy.embed("one_hot", [policy.spec.task_names[task] for task in batch.task]))
-    assert nll.mean().item() == pytest.approx(metrics(finished, "val/nll")[60], abs=1e-5)
+    balanced = torch.stack([nll[batch.task == task].mean() for task in batch.task.unique()]).mean()
+    assert balanced.item() == pytest.approx(metrics(finished, "val/nll")[60], abs=1e-5)
 
 
 def test_the_task_matters(config: ExperimentConfig, finished: Path) -> None:
@@ -278,7 +279,7 @@ def test_collects_what_is_not_there(make_config: MakeConfig, toy_suite: str, tmp
     config = make_config(
         tmp_path / "data", data={"tasks": ["near"]}, suite=toy_suite, collection=plan, trainer={"max_steps": 2}
     )
-    assert f"no demonstrations in {tmp_path / 'data'} yet: collecting" in start(config, tmp_path / "run")
+    assert f"no demonstrations in {tmp_path / 'data'} yet, or not all: collecting" in start(config, tmp_path / "run")
     assert load_policy(tmp_path / "run").card.suite == toy_suite
     assert "no demonstrations" not in start(config, tmp_path / "again")
     other = config.model_copy(update={"collection": CollectionConfig(episodes_per_task=2, seed=1)})
