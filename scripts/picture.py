@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mtil.evaluation.report import read_json
 from mtil.sim.base import load
 
-COLUMNS, TILE, CAPTION, EVERY, HOLD = 5, 168, 34, 4, 8
+COLUMNS, TILE, CAPTION, EVERY, HOLD = 5, 168, 48, 4, 8
 INK, PAPER = (30, 30, 30), (255, 255, 255)
 
 

@@ -71,6 +71,7 @@ def test_help_lists_the_commands_and_imports_nothing_heavy() -> None:
         [],
         ["nonsense"],
         ["collect", "metaworld-mt10"],
+        ["collect", "metaworld-mt10", "--out", "x", "--tasks", ","],
         ["collect", "metaworld-mt10", "--out", "x", "--episodes-per-task", "0"],
         ["collect", "metaworld-mt10", "--out", "x", "--noise", "much"],
         ["train"],
@@ -221,3 +222,10 @@ def test_collecting(tmp_path: Path) -> None:
         OutputError, match=r"drawer-close-v3\.hdf5: expected demonstrations with .*seed 1.*found .*seed 0"
     ):
         raise other.exception or AssertionError("no error")
+
+
+def test_a_result_that_could_not_be_kept_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = invoke("evaluate", tmp_path / "no-run", "--json", tmp_path / "file" / "result.json")
+    with pytest.raises(OutputError, match=r"result\.json: the result cannot be written"):
+        raise result.exception or AssertionError("no error")

@@ -18,6 +18,11 @@ def test_a_task_survives_the_round_trip(name: str, instructions: tuple[str, ...]
     assert problem_info.decode(problem_info.encode(task), "default") == task
 
 
+def test_an_empty_list_of_instructions_does_not_hide_liberos() -> None:
+    text = json.dumps({"instructions": [], "language_instruction": "open it"})
+    assert problem_info.decode(text, "drawer-open").instructions == ("open it",)
+
+
 def test_liberos_reader_finds_one_whole_sentence() -> None:
     info = json.loads(problem_info.encode(Task("reach-v3", ("reach the goal", "go to the goal"))))
     assert "".join(info["language_instruction"]).strip('"') == "reach the goal"

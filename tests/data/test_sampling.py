@@ -87,6 +87,11 @@ def test_weights_must_be_positive(weight: float) -> None:
         integer_weights([1.0, weight])
 
 
+def test_huge_weights_do_not_overflow() -> None:
+    had = np.bincount(sampler([5, 5], [3e15, 1e15], 8).batch(0) // 5, minlength=2)
+    assert had.tolist() == [6, 2]
+
+
 def test_whole_weights_are_kept_exactly() -> None:
     assert integer_weights([3.0, 1.0, 7.0]).tolist() == [3, 1, 7]
 

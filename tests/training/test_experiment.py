@@ -285,3 +285,17 @@ def test_collects_what_is_not_there(make_config: MakeConfig, toy_suite: str, tmp
     other = config.model_copy(update={"collection": CollectionConfig(episodes_per_task=2, seed=1)})
     with pytest.raises(OutputError, match="seed"):
         start(other, tmp_path / "other")
+
+
+@pytest.mark.parametrize("suffix", [".hdf5", ".h5"])
+def test_into_the_users_own_demonstrations_nothing_is_collected(
+    make_config: MakeConfig, opposites: Path, toy_suite: str, tmp_path: Path, suffix: str
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    for file in opposites.iterdir():
+        (own / file.name).with_suffix(suffix).symlink_to(file)
+    before = sorted(own.iterdir())
+    config = make_config(own, suite=toy_suite, collection={"episodes_per_task": 1}, trainer={"max_steps": 1})
+    assert "collecting" not in start(config, tmp_path / "run")
+    assert sorted(own.iterdir()) == before

@@ -25,6 +25,12 @@ def test_means_are_those_of_all_examples(batches: list[list[tuple[int, float]]])
     assert means.compute("nll") == pytest.approx(expected, abs=1e-6)
 
 
+def test_balanced_each_task_weighs_the_same() -> None:
+    means = TaskMeans(TASKS)
+    means.add(torch.tensor([1.0, 3.0, 8.0]), torch.tensor([0, 0, 2]))
+    assert means.compute("nll", balanced=True) == {"nll": 5.0, "nll/reach": 2.0, "nll/pull": 8.0}
+
+
 def test_reading_empties() -> None:
     means = TaskMeans(TASKS)
     means.add(torch.tensor([1.0, 3.0]), torch.tensor([0, 0]))

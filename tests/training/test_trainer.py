@@ -63,6 +63,7 @@ def test_another_exit_stays_one(make_config: MakeConfig, opposites: Path, tmp_pa
         ({"accelerator": "quantum"}, "trainer: .*quantum"),
         ({"strategy": "luck"}, "trainer: .*luck"),
         ({"devices": 0}, "trainer: .*0"),
+        ({"devices": 2}, "trainer.devices: one device can be trained on so far, found 2"),
     ],
 )
 def test_what_lightning_does_not_have(
