@@ -3,10 +3,8 @@
 Legend: T time steps, A action dimensions.
 """
 
-import contextlib
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from mtil.data.defects import ACTIONS, Defect, explain
 from mtil.data.demo import read_array
 from mtil.data.survey import Survey, conflicts, survey
 from mtil.errors import DatasetError, OutputError, unknown
+from mtil.files import replacing
 from mtil.types import Episode, FeatureSpec, Task
 
 _SUFFIXES = (".hdf5", ".h5")
@@ -162,7 +161,11 @@ def write_task(
         for key, indices in (masks or {}).items():
             file[f"mask/{key}"] = np.array([f"demo_{i}" for i in indices], dtype="S")
     _refuse(survey(path, source=image).defects, hint="nothing was written")
-    _write_whole(path, image.getbuffer())
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(image.getbuffer())
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _write_data(data: h5py.Group, task: Task, episodes: Sequence[Episode], env_args: Mapping[str, Any]) -> None:
@@ -182,23 +185,6 @@ def _write_data(data: h5py.Group, task: Task, episodes: Sequence[Episode], env_a
 
 def _stored(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32, copy=False) if array.dtype.kind == "f" and array.ndim < 4 else array
-
-
-def _write_whole(path: Path, content: memoryview) -> None:
-    """Put a file in place at once, so that no reader and no power cut ever finds half of one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _read_episode(file: h5py.File, demo: str, keys: Iterable[str]) -> Episode:

@@ -2,7 +2,6 @@
 
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from mtil.errors import CheckpointError, OutputError
 from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, MeanResult, Outcome, TaskResult
+from mtil.files import replacing
 
 _RESULT = TypeAdapter(EvaluationResult)
 
@@ -92,14 +92,10 @@ def write_json(path: Path, result: EvaluationResult) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    check_writable(path)
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(json.dumps(to_json(result), indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(to_json(result), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise OutputError(f"{path}: the result cannot be written: {error.strerror}") from None
 
 

@@ -1,6 +1,5 @@
 """What happens around the steps: checkpoints, weight averaging, progress."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from mtil.errors import OutputError
+from mtil.files import replacing
 
 
 def ema(decay: float) -> WeightAveraging:
@@ -51,15 +51,10 @@ class LastCheckpoint(Callback):
         due = trainer.global_step % self._every == 0 or trainer.global_step == trainer.max_steps
         if due and stepped(trainer, batch_idx):
             try:
-                self._save(trainer)
+                with replacing(self.path) as temporary:
+                    trainer.save_checkpoint(temporary)
             except OSError as error:
                 raise OutputError(f"{self.path}: cannot be written at step {trainer.global_step}: {error}") from None
-
-    def _save(self, trainer: Trainer) -> None:
-        temporary = self.path.with_name(".last.ckpt.partial")
-        trainer.save_checkpoint(temporary)
-        if trainer.is_global_zero:
-            os.replace(temporary, self.path)
 
 
 class StepProgress(Callback):

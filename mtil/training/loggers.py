@@ -1,7 +1,6 @@
 """Logs of a run: a CSV file that survives resuming, TensorBoard, and Weights & Biases when chosen."""
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from mtil.errors import ConfigError, OutputError
+from mtil.files import replacing
 from mtil.training.config import ExperimentConfig
 
 
@@ -25,12 +25,10 @@ class CSVMetrics(Logger):
         super().__init__()
         self._path, self._columns = path, ["step", *columns]
         kept = [row for row in _rows(path) if int(row["step"]) <= step]
-        temporary = path.with_name(f".{path.name}.partial")
-        with temporary.open("w", newline="") as file:
+        with replacing(path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._columns, restval="", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(kept)
-        os.replace(temporary, path)
 
     @property
     def name(self) -> str:
