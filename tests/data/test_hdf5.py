@@ -219,6 +219,6 @@ def test_a_forbidden_place_is_one_line(tmp_path: Path, make_episode: MakeEpisode
 
 def test_what_a_kill_left_behind_is_overwritten(sound: Path, write: Callable[[str], Path]) -> None:
     before = sound.read_bytes()
-    sound.with_name(f".{sound.name}.tmp").write_text("half a file")
+    sound.with_name(f".{sound.name}.partial").write_text("half a file")
     assert write("drawer-open").read_bytes() == before
     assert os.listdir(sound.parent) == [sound.name]
