@@ -20,7 +20,7 @@ from mtil.data.sampling import Draw, SequentialBatchSampler, StratifiedBatchSamp
 from mtil.data.split import split
 from mtil.data.store import DemoStore
 from mtil.data.windows import Windows
-from mtil.errors import ConfigError, unknown
+from mtil.errors import ConfigError, DatasetError, unknown
 
 
 class WindowDataset(Dataset[Batch]):
@@ -96,10 +96,13 @@ class DemoDataModule(LightningDataModule):
         self.store = DemoStore.open(config.path, keys=config.observations, tasks=config.tasks)
         train, validation = split(self.store, config, seed=seed)
         self.statistics = self.store.statistics(train)
-        self.train, self.validation = (
-            WindowDataset(self.store, episodes, history=history, chunk=chunk, kinds=kinds, seed=seed)
-            for episodes in (train, validation)
-        )
+        try:
+            self.train, self.validation = (
+                WindowDataset(self.store, episodes, history=history, chunk=chunk, kinds=kinds, seed=seed)
+                for episodes in (train, validation)
+            )
+        except DatasetError as error:  # of a descriptor, which does not know where it came from
+            raise DatasetError(f"{config.path}: {error}") from None
         self._stratum, self._weights = _strata(config, self.train.task.numpy(), self.store.spec.task_names)
 
     def train_dataloader(self) -> DataLoader[Batch]:

@@ -188,5 +188,5 @@ def test_workers_change_nothing(three_tasks: Path) -> None:
 def test_language_needs_sentences(three_tasks: Path) -> None:
     with h5py.File(three_tasks / "push.hdf5", "r+") as file:
         del file["data"].attrs["problem_info"]
-    with pytest.raises(DatasetError, match="tasks without an instruction: push"):
+    with pytest.raises(DatasetError, match=f"{three_tasks}: tasks without an instruction: push"):
         module(three_tasks)
