@@ -74,7 +74,7 @@ def test_told_the_opposite_it_fails(workshop: Path) -> None:
     path = workshop / "swapped.yaml"
     path.write_text(yaml.safe_dump({OPEN: told[CLOSE], CLOSE: told[OPEN]}))
     found = evaluate(workshop, "--episodes", 5, "--instructions", path)
-    assert found["mean"]["rate"] <= 0.5
+    assert found["mean"]["rate"] <= 0.2
 
 
 @torch.inference_mode()
