@@ -55,7 +55,7 @@ class TrainerConfig(Config):
 
 
 class ExperimentConfig(Config):
-    """A run, completely: the same file and seed give the same policy."""
+    """A run, completely: the same file and seed give the same policy on the same machine."""
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     suite: str | None = Field(
