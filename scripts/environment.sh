@@ -16,6 +16,6 @@ recent python || { echo "mtil needs Python 3.11 or newer; found $(python --versi
 stamp="$VIRTUAL_ENV/.mtil-$(printf '%s' "$PWD $extras" | cat - pyproject.toml constraints.txt | sha256sum | cut -c1-16)"
 if [ ! -e "$stamp" ]; then
     echo "Installing mtil[$extras] into $VIRTUAL_ENV (about 5 GB with torch; a few minutes the first time)"
-    python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$extras]"
+    python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable ".[$extras]"
     touch "$stamp"
 fi

@@ -1,14 +1,27 @@
 """Fixtures that several rooms share."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from mtil.data.hdf5 import write_task
 from mtil.types import Episode, Task
+
+# The machine may be slow, and the same code must pass or fail the same way.
+settings.register_profile("mtil", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("mtil")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """What tests start can be interrupted, also where they run in the background, which ignores Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import resource
@@ -43,7 +44,7 @@ def same(one: Episode, other: Episode) -> bool:
     return one.observations.keys() == other.observations.keys() and all(np.array_equal(a, b) for a, b in pairs)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(written=episodes())
 def test_what_is_written_is_read(tmp_path: Path, written: list[Episode]) -> None:
     path = tmp_path / "task.hdf5"
@@ -186,26 +187,30 @@ def test_unsound_demonstrations_are_not_written(tmp_path: Path, make_episode: Ma
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_disk() -> Iterator[None]:
-    """Files can grow to 4096 bytes and no further, as on a disk that is full."""
+    """Files can grow to 4096 bytes and no further, as on a disk that is full.
+
+    It must end within the test: pytest's own output may go to a file.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, make_episode: MakeEpisode) -> None:
     path = tmp_path / "task.hdf5"
-    with pytest.raises(OutputError, match=r"task.hdf5: cannot be written: File too large"):
+    with small_disk(), pytest.raises(OutputError, match=r"task.hdf5: cannot be written: File too large"):
         write_task(path, TASK, [make_episode(50)], env_args={})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_write_keeps_the_old_file(sound: Path, make_episode: MakeEpisode, small_disk: None) -> None:
+def test_a_failed_write_keeps_the_old_file(sound: Path, make_episode: MakeEpisode) -> None:
     before = sound.read_bytes()
-    with pytest.raises(OutputError):
+    with small_disk(), pytest.raises(OutputError):
         write_task(sound, TASK, [make_episode(50)], env_args={})
     assert sound.read_bytes() == before
     assert os.listdir(sound.parent) == [sound.name]

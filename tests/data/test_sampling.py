@@ -4,7 +4,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtil.data.sampling import SequentialBatchSampler, StratifiedBatchSampler, integer_weights
@@ -24,7 +24,6 @@ def sampler(sizes: list[int], weights: list[float], batch_size: int, **options: 
     )
 
 
-@settings(deadline=None)
 @given(sizes, shares, st.integers(1, 40), st.integers(0, 99))
 def test_every_stratum_stays_within_one_of_its_share(
     sizes: list[int], weights: list[float], batch_size: int, seed: int
@@ -43,7 +42,6 @@ def test_every_stratum_stays_within_one_of_its_share(
     assert had.sum() == 40 * batch_size
 
 
-@settings(deadline=None)
 @given(sizes, shares, st.integers(1, 40))
 def test_no_window_repeats_within_a_pass_over_its_stratum(
     sizes: list[int], weights: list[float], batch_size: int

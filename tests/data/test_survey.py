@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mtil.data.survey import conflicts, survey
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_damage_makes_it_raise(sound: Path, data: st.DataObject) -> None:
     content = bytearray(sound.read_bytes())

@@ -105,7 +105,7 @@ def test_embedding_is_the_mean_over_tokens(bert: Path, tmp_path: Path) -> None:
     chosen=st.lists(st.sampled_from(WORDS[:8]), min_size=1, max_size=6).map(" ".join),
     others=st.lists(st.sampled_from(SENTENCES), max_size=70),
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_embedding_does_not_depend_on_company(
     bert: Path, tmp_path_factory: pytest.TempPathFactory, chosen: str, others: list[str]
 ) -> None:
@@ -177,7 +177,7 @@ def test_cache_survives_simultaneous_writers(tmp_path: Path) -> None:
 
 
 @given(sentence=st.one_of(st.text(), st.just("__metadata__")))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_cache_keeps_any_sentence(tmp_path_factory: pytest.TempPathFactory, sentence: str) -> None:
     cache, vector = EmbeddingCache(tmp_path_factory.mktemp("cache"), "model"), torch.randn(4)
     cache.add({sentence: vector})

@@ -31,7 +31,7 @@ def fitted(values: Tensor, mode: NormalizationMode) -> Normalizer:
 
 @pytest.mark.parametrize("mode", MODES)
 @given(seed=st.integers(0, 2**31))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_inverse_undoes_it(mode: NormalizationMode, seed: int) -> None:
     values = rows(seed=seed)
     normalizer = fitted(values, mode)

@@ -23,7 +23,7 @@ CONFIGS = (
     DiscretisedHeadConfig(bins=8),
 )
 every_head = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: "-".join(map(str, dict(config).values())))
-few_examples = settings(max_examples=8, deadline=None)
+few_examples = settings(max_examples=8)
 seeds = st.integers(0, 2**31)
 
 
