@@ -22,7 +22,7 @@ class Batch:
         actions: As the expert took them, raw.
         action_mask: False where time or dimension is padding.
         task: Position of the task in the vocabulary.
-        weight: Share of the example in the loss.
+        weight: Of the example in the loss, `sum(weight * nll)`; the mean over the ranks is that of the global batch.
         descriptors: By kind, the row of the descriptor in that kind's table.
     """
 

@@ -68,8 +68,11 @@ class WindowDataset(Dataset[Batch]):
             actions=self._store.features[action][rows.chunk],
             action_mask=rows.chunk_mask.unsqueeze(2) & self._valid[action][task].unsqueeze(1),
             task=task,
-            weight=torch.ones(len(task)),
-            descriptors={kind: table.draw(task, generator) for kind, table in self._tables.items()},
+            weight=draw.weight,
+            descriptors={
+                kind: table.draw(task, torch.rand(draw.size, generator=generator, dtype=torch.float64)[draw.places])
+                for kind, table in self._tables.items()
+            },
         )
 
 
@@ -139,6 +142,7 @@ class DemoDataModule(LightningDataModule):
             batch_sampler=sampler,  # type: ignore[arg-type]  # a Draw in place of a list of indices
             collate_fn=_finished,
             num_workers=self._config.num_workers,
+            persistent_workers=self._config.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, assert_never
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mtil.errors import DatasetError
@@ -31,9 +31,8 @@ class DescriptorTable:
         self._count = torch.tensor([len(descriptors) for descriptors in by_task])
         self._first = self._count.cumsum(0) - self._count
 
-    def draw(self, task: Int[Tensor, " B"], generator: torch.Generator) -> Int[Tensor, " B"]:
-        """For each example, the row of one of its task's descriptors, uniformly."""
-        share = torch.rand(len(task), generator=generator, dtype=torch.float64)
+    def draw(self, task: Int[Tensor, " B"], share: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """For each example, the row of one of its task's descriptors, uniformly if `share` is uniform over [0, 1)."""
         return self._first[task] + (share * self._count[task]).long()
 
 

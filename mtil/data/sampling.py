@@ -5,12 +5,13 @@ t batches every task has had within one of `t * B * w` examples. Meeting the ear
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import Sampler
 
@@ -21,10 +22,32 @@ _RESOLUTION = 2**20  # real-valued weights become integers of this total, so tha
 
 @dataclass(frozen=True)
 class Draw:
-    """The windows of one batch and the step that it belongs to (which seeds everything else drawn for it)."""
+    """A rank's part of a global batch.
+
+    Attributes:
+        step: Which batch; with the seed it decides everything else that is drawn for it.
+        windows: The windows of this part.
+        places: Where in the global batch each of them stands.
+        size: Examples in the global batch.
+        parts: Ranks that share it.
+    """
 
     step: int
     windows: Int[Tensor, " B"]
+    places: Int[Tensor, " B"]
+    size: int
+    parts: int
+
+    @staticmethod
+    def part(step: int, windows: Int[Tensor, " _"], *, rank: int = 0, world_size: int = 1) -> "Draw":
+        """A rank's part of a global batch: every so manyth example, so that each stratum is shared out evenly."""
+        places = torch.arange(len(windows))[rank::world_size]
+        return Draw(step, windows[places], places, len(windows), world_size)
+
+    @property
+    def weight(self) -> Float[Tensor, " B"]:
+        """Of each example in the rank's loss, such that the mean of the ranks' losses is that of the global batch."""
+        return torch.full((len(self.windows),), self.parts / self.size)
 
 
 class StratifiedBatchSampler(Sampler[Draw]):
@@ -61,8 +84,8 @@ class StratifiedBatchSampler(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         for step in itertools.count(self._start):
-            windows = self.batch(step)[self._rank :: self._world_size]
-            yield Draw(step, torch.from_numpy(windows))
+            windows = torch.from_numpy(self.batch(step))
+            yield Draw.part(step, windows, rank=self._rank, world_size=self._world_size)
 
     def batch(self, step: int) -> Int[np.ndarray, " B"]:
         """The windows of the global batch of a step, in order of stratum."""
@@ -73,8 +96,16 @@ class StratifiedBatchSampler(Sampler[Draw]):
         return np.concatenate([self._draw(i, begin, end) for i, (begin, end) in shares if begin < end])
 
     def counts(self, steps: int) -> Int[np.ndarray, " strata"]:
-        """Examples that each stratum has had after the given number of batches."""
-        done, counts = self._latest if self._latest[0] <= steps else (0, np.zeros_like(self._weights))
+        """Examples that each stratum has had after the given number of batches.
+
+        After every `period` batches each stratum has had its exact share, and all begins anew.
+        """
+        total = int(self._weights.sum())
+        period = total // math.gcd(total, self._batch_size)
+        begin = steps - steps % period
+        done, counts = self._latest
+        if not begin <= done <= steps:
+            done, counts = begin, begin * self._batch_size * self._weights // total
         for step in range(done, steps):
             counts = self._advance(counts, step + 1)
         return counts
@@ -111,16 +142,18 @@ class StratifiedBatchSampler(Sampler[Draw]):
 
 
 class SequentialBatchSampler(Sampler[Draw]):
-    """Every window once, in order: for validation."""
+    """Every window once, in order: for validation. All ranks have as many batches, the last of which may be empty."""
 
     def __init__(self, windows: int, *, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
-        self._parts = torch.arange(windows)[rank::world_size].split(batch_size)
+        self._batches = torch.arange(windows).split(batch_size) if windows else ()
+        self._rank, self._world_size = rank, world_size
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[Draw]:
-        return (Draw(step, windows) for step, windows in enumerate(self._parts))
+        for step, windows in enumerate(self._batches):
+            yield Draw.part(step, windows, rank=self._rank, world_size=self._world_size)
 
 
 def integer_weights(weights: Sequence[float]) -> Int[np.ndarray, " strata"]:

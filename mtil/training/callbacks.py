@@ -1,31 +1,15 @@
-"""What happens around the steps: checkpoints, weight averaging, progress."""
+"""What happens around the steps: checkpoints and progress."""
 
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
 from mtil.errors import OutputError
 from mtil.files import replacing
-
-
-def ema(decay: float) -> WeightAveraging:
-    """Exponential moving average of the weights; checkpoints and validations use the averaged ones.
-
-    The decay warms up as `(1 + n) / (10 + n)`, or a short run would end with much of its first weights in the average.
-    """
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-        n = int(count)
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))  # pyright: ignore
-
-    return WeightAveraging(use_buffers=False, multi_avg_fn=update)
 
 
 def stepped(trainer: Trainer, batch_index: int) -> bool:
@@ -35,6 +19,9 @@ def stepped(trainer: Trainer, batch_index: int) -> bool:
 
 class LastCheckpoint(Callback):
     """Keeps `last.ckpt` at the last step reached: every so many steps, and at the end. It is replaced in one move.
+
+    It is written when all that a step brings is done, its logs and its validation too: a run that goes on from there
+    neither repeats nor misses any of it. So it stands last among the callbacks.
 
     Args:
         folder: Where it lies.
@@ -48,13 +35,32 @@ class LastCheckpoint(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        due = trainer.global_step % self._every == 0 or trainer.global_step == trainer.max_steps
-        if due and stepped(trainer, batch_idx):
-            try:
-                with replacing(self.path) as temporary:
-                    trainer.save_checkpoint(temporary)
-            except OSError as error:
-                raise OutputError(f"{self.path}: cannot be written at step {trainer.global_step}: {error}") from None
+        if stepped(trainer, batch_idx) and self._due(trainer) and not _validates(trainer):
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._due(trainer):
+            self._save(trainer)
+
+    def _due(self, trainer: Trainer) -> bool:
+        return trainer.global_step % self._every == 0 or trainer.global_step == trainer.max_steps
+
+    def _save(self, trainer: Trainer) -> None:
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(self.path)  # gives its part; the first rank writes
+            return
+        try:
+            with replacing(self.path) as temporary:
+                trainer.save_checkpoint(temporary)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written at step {trainer.global_step}: {error}") from None
+
+
+def _validates(trainer: Trainer) -> bool:
+    """Whether a validation follows upon the present step."""
+    every = trainer.val_check_interval
+    batches = trainer.global_step * trainer.accumulate_grad_batches
+    return trainer.enable_validation and isinstance(every, int) and batches % every == 0
 
 
 class StepProgress(Callback):

@@ -39,13 +39,14 @@ class TrainerConfig(Config):
 
     max_steps: PositiveInt = 10_000
     accelerator: str = "cpu"
-    devices: int | str = 1
+    devices: int | str = Field(default=1, description="Processes, each with a device or a share of the CPU cores")
     num_nodes: PositiveInt = 1
-    strategy: str = "auto"
+    strategy: str = Field(default="auto", description="auto, ddp, fsdp, or another that Lightning knows")
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    compile: bool = Field(default=False, description="torch.compile: slower to start, then faster on a GPU")
     accumulate_grad_batches: PositiveInt = 1
     threads: PositiveInt | None = Field(
-        default=None, description="CPU threads of the model; null: as many as there are cores"
+        default=None, description="CPU threads of each process's model; null: its share of the cores"
     )
     log_every: PositiveInt = Field(default=100, description="Steps between rows of the training log")
     validate_every: PositiveInt = Field(default=500, description="Steps between validations")

@@ -15,6 +15,7 @@ from mtil.data.datamodule import DemoDataModule
 from mtil.errors import CheckpointError, OutputError
 from mtil.policies.checkpoint import LAST, load_policy
 from mtil.policies.policy import Policy
+from mtil.ranks import this_rank
 from mtil.sim.base import load
 from mtil.training.config import ExperimentConfig
 from mtil.training.loggers import run_loggers
@@ -37,9 +38,10 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
         CheckpointError: The run to be resumed is of another configuration or dataset.
         MtilError: Configuration or data do not work.
     """
-    checkpoint = _resumable(config, run, resume=resume)
+    rank = this_rank()
+    console = console if rank.first else Console(quiet=True)
+    checkpoint = _resumable(config, run, resume=resume or not rank.first)
     ensure_data(config, console)
-    torch.set_num_threads(config.trainer.threads or os.cpu_count() or 1)
     seed_everything(config.seed, verbose=False)
     data = DemoDataModule(
         config.data,
@@ -53,9 +55,12 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
     policy.fit(data.statistics)
     _announce(config, data, policy, run, step, console)
     with quiet():
-        trainer = build_trainer(config, run, held_out=bool(len(data.validation)))
-        _open(config, run)
-        trainer.loggers = run_loggers(config, run, data.store.spec.task_names, step=step)
+        tasks = data.store.spec.task_names
+        trainer = build_trainer(config, run, tasks=tasks, held_out=bool(len(data.validation)))
+        torch.set_num_threads(config.trainer.threads or max(1, (os.cpu_count() or 1) // trainer.num_devices))
+        if rank.first:
+            _open(config, run)
+            trainer.loggers = run_loggers(config, run, tasks, step=step)
         try:
             fit(trainer, ImitationModule(policy, config=config), data, checkpoint)
         except KeyboardInterrupt:

@@ -56,7 +56,7 @@ def run_loggers(config: ExperimentConfig, run: Path, tasks: Sequence[str], *, st
     columns = ["learning_rate", *means, *(f"{mean}/{task}" for mean in means for task in tasks)]
     loggers: list[Logger] = [
         CSVMetrics(run / "metrics.csv", columns, step=step),
-        TensorBoardLogger(run, name=None, version="tensorboard"),
+        TensorBoardLogger(run, name=None, version="tensorboard", purge_step=step + 1),
     ]
     return loggers if config.trainer.wandb is None else [*loggers, _wandb(run, config)]
 

@@ -3,7 +3,7 @@
 Legend: B batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -13,30 +13,33 @@ from torch import Tensor
 class TaskMeans:
     """Accumulates a value per example; reading it empties it.
 
-    It is deliberately no module: its tensors are neither checkpointed nor averaged with the weights.
+    It is deliberately no module: its tensor is neither checkpointed nor averaged with the weights.
     """
 
     def __init__(self, tasks: Sequence[str]) -> None:
         self._tasks = list(tasks)
-        self._sum = torch.zeros(len(tasks), dtype=torch.float64)
-        self._count = torch.zeros(len(tasks), dtype=torch.float64)
+        self.state = torch.zeros(2, len(tasks), dtype=torch.float64)
+        """Per task, the sum of the values and their number."""
 
     def add(self, value: Float[Tensor, " B"], task: Int[Tensor, " B"]) -> None:
         """Count the examples of a batch."""
-        self._sum = self._sum.to(value.device).index_add(0, task, value.double())
-        self._count = self._count.to(value.device).index_add(0, task, torch.ones_like(value, dtype=torch.float64))
+        each = torch.stack([value.double(), torch.ones_like(value, dtype=torch.float64)])
+        self.state = self.state.to(value.device).index_add(1, task, each)
 
-    def compute(self, name: str, *, balanced: bool = False) -> dict[str, float]:
+    def compute(
+        self, name: str, *, balanced: bool = False, total: Callable[[Tensor], Tensor] = lambda state: state
+    ) -> dict[str, float]:
         """`name`: the mean over all examples; `name/TASK`: over a task's, where it has any.
 
         Args:
             name: Of the metric.
             balanced: Whether `name` is the mean of the tasks' means instead: long tasks weigh no more than short ones.
+            total: Adds up the states of all ranks.
         """
-        total, count = self._sum.tolist(), self._count.tolist()
-        self._sum, self._count = torch.zeros_like(self._sum), torch.zeros_like(self._count)
-        if not sum(count):
+        values, counts = total(self.state).tolist()
+        self.state = torch.zeros_like(self.state)
+        if not sum(counts):
             return {}
-        each = {f"{name}/{t}": s / n for t, s, n in zip(self._tasks, total, count, strict=True) if n}
-        overall = sum(each.values()) / len(each) if balanced else sum(total) / sum(count)
+        each = {f"{name}/{t}": v / n for t, v, n in zip(self._tasks, values, counts, strict=True) if n}
+        overall = sum(each.values()) / len(each) if balanced else sum(values) / sum(counts)
         return {name: overall} | each

@@ -4,16 +4,20 @@ import contextlib
 import logging
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import Strategy
 
 from mtil.errors import ConfigError
-from mtil.training.callbacks import LastCheckpoint, StepProgress, ema
-from mtil.training.config import ExperimentConfig
+from mtil.training.callbacks import LastCheckpoint, StepProgress
+from mtil.training.config import ExperimentConfig, TrainerConfig
+from mtil.training.ema import WeightEMA
+from mtil.training.sharding import sharding_strategy
+from mtil.training.task_log import TaskLog
 
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 _NOISE = (
@@ -22,12 +26,13 @@ _NOISE = (
 )
 
 
-def build_trainer(config: ExperimentConfig, run: Path, *, held_out: bool) -> Trainer:
+def build_trainer(config: ExperimentConfig, run: Path, *, tasks: Sequence[str], held_out: bool) -> Trainer:
     """The trainer, yet without loggers.
 
     Args:
         config: Everything.
         run: The run directory; nothing is written to it yet.
+        tasks: Their names, for the log.
         held_out: Whether there are validation data.
 
     Raises:
@@ -39,7 +44,7 @@ def build_trainer(config: ExperimentConfig, run: Path, *, held_out: bool) -> Tra
             accelerator=options.accelerator,
             devices=options.devices,
             num_nodes=options.num_nodes,
-            strategy=options.strategy,
+            strategy=_strategy(options),
             precision=options.precision,
             accumulate_grad_batches=options.accumulate_grad_batches,
             gradient_clip_val=config.optimizer.gradient_clip,
@@ -51,7 +56,7 @@ def build_trainer(config: ExperimentConfig, run: Path, *, held_out: bool) -> Tra
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             logger=False,
-            callbacks=_callbacks(config, run),
+            callbacks=_callbacks(config, run, tasks),
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -59,8 +64,11 @@ def build_trainer(config: ExperimentConfig, run: Path, *, held_out: bool) -> Tra
         )
     except (MisconfigurationException, ValueError) as error:
         raise ConfigError(f"trainer: {' '.join(str(error).split())}") from None
-    if trainer.world_size > 1:
-        raise ConfigError(f"trainer.devices: one device can be trained on so far, found {trainer.world_size}")
+    if trainer.world_size > config.data.batch_size:
+        raise ConfigError(
+            f"data.batch_size: expected an example at least for each of {trainer.world_size} devices, found "
+            f"{config.data.batch_size}"
+        )
     return trainer
 
 
@@ -97,7 +105,18 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _callbacks(config: ExperimentConfig, run: Path) -> list[Callback]:
-    every = config.trainer.checkpoint_every
-    callbacks: list[Callback] = [ema(config.optimizer.ema_decay), LastCheckpoint(run / "checkpoints", every=every)]
-    return [*callbacks, StepProgress()] if config.trainer.progress_bar else callbacks
+def _strategy(options: TrainerConfig) -> str | Strategy:
+    if options.strategy != "fsdp":
+        return options.strategy
+    if not isinstance(options.devices, int):
+        raise ConfigError(f"trainer.devices: fsdp needs their number, found {options.devices!r}")
+    return sharding_strategy(options.devices * options.num_nodes)
+
+
+def _callbacks(config: ExperimentConfig, run: Path, tasks: Sequence[str]) -> list[Callback]:
+    return [
+        WeightEMA(config.optimizer.ema_decay),
+        TaskLog(tasks, every=config.trainer.log_every),
+        *([StepProgress()] if config.trainer.progress_bar else []),
+        LastCheckpoint(run / "checkpoints", every=config.trainer.checkpoint_every),
+    ]

@@ -69,10 +69,53 @@ def test_iterating_from_a_step_continues_the_run() -> None:
     assert resumed == list(zip(range(7, 10), whole[7:], strict=True))
 
 
-def test_ranks_share_out_the_global_batch() -> None:
-    whole = next(iter(sampler([9, 4], [1.0, 1.0], 7))).windows.tolist()
-    parts = [next(iter(sampler([9, 4], [1.0, 1.0], 7, rank=rank, world_size=2))).windows.tolist() for rank in range(2)]
-    assert sorted(parts[0] + parts[1]) == sorted(whole)
+@given(sizes, shares, st.integers(1, 40), st.integers(1, 5), st.integers(0, 30))
+def test_the_ranks_parts_make_the_global_batch(
+    sizes: list[int], weights: list[float], batch_size: int, ranks: int, start: int
+) -> None:
+    """Unequal parts and empty ones included; and a stratum is shared out evenly."""
+    weights = weights[: len(sizes)]
+    whole = sampler(sizes, weights, batch_size).batch(start)
+    parts = [
+        next(iter(sampler(sizes, weights, batch_size, start=start, rank=rank, world_size=ranks)))
+        for rank in range(ranks)
+    ]
+    found = np.full(batch_size, -1)
+    for draw in parts:
+        found[draw.places] = draw.windows
+    assert found.tolist() == whole.tolist()
+    assert sum(len(draw.windows) for draw in parts) == batch_size
+    assert sum(draw.weight.double().sum().item() for draw in parts) / ranks == pytest.approx(1)
+    stratum = np.repeat(np.arange(len(sizes)), sizes)
+    counts = np.stack([np.bincount(stratum[draw.windows.numpy()], minlength=len(sizes)) for draw in parts])
+    assert (np.ptp(counts, axis=0) <= 1).all()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_a_task_of_one_window_beside_tasks_of_thousands(alpha: float) -> None:
+    sizes = [1, 5_000, 20_000]
+    weights = [size**alpha for size in sizes]
+    sampled = sampler(sizes, weights, 64)
+    drawn = np.concatenate([sampled.batch(step) for step in range(200)])
+    had = np.bincount(np.searchsorted(np.cumsum(sizes), drawn, side="right"), minlength=3)
+    exact = integer_weights(weights)
+    assert (abs(had - 200 * 64 * exact / exact.sum()) < 1).all()
+
+
+@given(sizes, st.integers(1, 40), st.integers(0, 10_000))
+def test_any_step_is_reached_at_once(sizes: list[int], batch_size: int, step: int) -> None:
+    """Counting begins anew after each period, and arrives at what counting from the start arrives at."""
+    weights = [float(size) for size in sizes]
+    patient = sampler(sizes, weights, batch_size)
+    counted = np.zeros(len(sizes), int)
+    for each in range(step % 50):
+        counted = counted + np.bincount(
+            np.repeat(np.arange(len(sizes)), sizes)[patient.batch(each)], minlength=len(sizes)
+        )
+    assert sampler(sizes, weights, batch_size).counts(step % 50).tolist() == counted.tolist()
+    period = int(sum(weights))
+    ahead = sampler(sizes, weights, batch_size).counts(step + period) - sampler(sizes, weights, batch_size).counts(step)
+    assert ahead.tolist() == [batch_size * size for size in sizes]
 
 
 def test_seeds_differ() -> None:
@@ -103,3 +146,8 @@ def test_validation_sees_every_window_once(windows: int, batch_size: int, ranks:
         for window in draw.windows.tolist()
     ]
     assert sorted(seen) == list(range(windows))
+    batches = {
+        len(list(SequentialBatchSampler(windows, batch_size=batch_size, rank=rank, world_size=ranks)))
+        for rank in range(ranks)
+    }
+    assert batches == {-(-windows // batch_size)}

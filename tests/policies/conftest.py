@@ -27,7 +27,7 @@ def data(mixed: Path) -> DemoDataModule:
 @pytest.fixture
 def batch(data: DemoDataModule) -> Batch:
     """All its windows, in order of the episodes."""
-    return data.train.__getitems__(Draw(0, torch.arange(len(data.train))))
+    return data.train.__getitems__(Draw.part(0, torch.arange(len(data.train))))
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_it_learns(finished: Path) -> None:
 def test_the_saved_policy_is_the_validated_one(config: ExperimentConfig, finished: Path) -> None:
     """Validation at the last step, and the checkpoint of that step, both use the averaged weights."""
     data = DemoDataModule(config.data, history=2, chunk=2, kinds=("one_hot",), seed=config.seed)
-    batch = data.validation.__getitems__(Draw(0, torch.arange(len(data.validation))))
+    batch = data.validation.__getitems__(Draw.part(0, torch.arange(len(data.validation))))
     policy = load_policy(finished).policy
     with torch.no_grad():
         nll = policy.nll(batch, policy.embed("one_hot", [policy.spec.task_names[task] for task in batch.task]))
@@ -115,7 +115,7 @@ def test_the_saved_policy_is_the_validated_one(config: ExperimentConfig, finishe
 def test_the_task_matters(config: ExperimentConfig, finished: Path) -> None:
     """At the same states the tasks do the opposite: told the other task, the policy is wrong."""
     data = DemoDataModule(config.data, history=2, chunk=2, kinds=("one_hot",), seed=config.seed)
-    batch = data.validation.__getitems__(Draw(0, torch.arange(len(data.validation))))
+    batch = data.validation.__getitems__(Draw.part(0, torch.arange(len(data.validation))))
     policy = load_policy(finished).policy
     names = policy.spec.task_names
     with torch.no_grad():

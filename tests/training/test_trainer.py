@@ -38,7 +38,7 @@ def train_until(config: ExperimentConfig, run: Path, action: Callable[[], object
     policy = Policy(config.policy, data.store.spec)
     policy.fit(data.statistics)
     with quiet():
-        trainer = build_trainer(config, run, held_out=False)
+        trainer = build_trainer(config, run, tasks=data.store.spec.task_names, held_out=False)
         trainer.callbacks.append(AtStep(3, action))  # type: ignore[attr-defined]
         fit(trainer, ImitationModule(policy, config=config), data, None)
 
@@ -63,14 +63,15 @@ def test_another_exit_stays_one(make_config: MakeConfig, opposites: Path, tmp_pa
         ({"accelerator": "quantum"}, "trainer: .*quantum"),
         ({"strategy": "luck"}, "trainer: .*luck"),
         ({"devices": 0}, "trainer: .*0"),
-        ({"devices": 2}, "trainer.devices: one device can be trained on so far, found 2"),
+        ({"devices": 17}, "data.batch_size: expected an example at least for each of 17 devices, found 16"),
+        ({"devices": "auto", "strategy": "fsdp"}, "trainer.devices: fsdp needs their number, found 'auto'"),
     ],
 )
 def test_what_lightning_does_not_have(
     make_config: MakeConfig, tmp_path: Path, setting: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        build_trainer(make_config(tmp_path, trainer=setting), tmp_path / "run", held_out=False)
+        build_trainer(make_config(tmp_path, trainer=setting), tmp_path / "run", tasks=["left"], held_out=False)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 

@@ -1,0 +1,74 @@
+"""What a run logs of its losses: NLL and action error, overall and per task, over all ranks."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from mtil.data.batch import Batch
+from mtil.training.callbacks import stepped
+from mtil.training.metrics import TaskMeans
+
+_STATE = "train_nll"  # in a checkpoint: what has been counted since the last row
+
+
+class TaskLog(Callback):
+    """Writes rows to the loggers, at once: Lightning's own `log` would collect at every step, at a cost.
+
+    Args:
+        tasks: Their names.
+        every: Optimiser steps between rows of the training loss.
+    """
+
+    def __init__(self, tasks: Sequence[str], *, every: int) -> None:
+        self._every = every
+        self._train_nll, self._val_nll, self._val_error = TaskMeans(tasks), TaskMeans(tasks), TaskMeans(tasks)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self._train_nll.add(outputs["nll"], batch.task)
+        if stepped(trainer, batch_idx) and trainer.global_step % self._every == 0:
+            rate = trainer.optimizers[0].param_groups[0]["lr"]
+            _report(trainer, self._train_nll.compute("train/nll", total=_total(trainer)) | {"learning_rate": rate})
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._val_nll.add(outputs["nll"], batch.task)
+        self._val_error.add(outputs["error"], batch.task)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        total = _total(trainer)
+        _report(
+            trainer,
+            self._val_nll.compute("val/nll", balanced=True, total=total)
+            | self._val_error.compute("val/action_error", balanced=True, total=total),
+        )
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[_STATE] = _total(trainer)(self._train_nll.state).cpu()
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if trainer.is_global_zero:  # it is of all ranks together
+            self._train_nll.state = checkpoint[_STATE]
+
+
+def _total(trainer: Trainer) -> Any:
+    """Adds a tensor up over the ranks; each gets the sum."""
+    return partial(trainer.strategy.reduce, reduce_op="sum")
+
+
+def _report(trainer: Trainer, metrics: dict[str, float]) -> None:
+    for logger in trainer.loggers:
+        logger.log_metrics(metrics, step=trainer.global_step)
+    trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics.items()})
