@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtil.errors import ConfigError, MtilError, unknown
+from mtil.ranks import this_rank
 
 if TYPE_CHECKING:
     from mtil.training.config import ExperimentConfig
@@ -25,12 +26,14 @@ Preset = Annotated[str, typer.Argument(metavar="PRESET|FILE.yaml", help="A shipp
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; by default one for each core")]
 
 
-def main() -> None:
-    """Run a command; a user's mistake is one line on standard error and exit status 1."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command, by default the process's; a user's mistake is one line on standard error and exit status 1."""
     try:
-        app()
+        app(arguments)
     except MtilError as error:
-        sys.exit(f"mtil: {' '.join(str(error).split())}")
+        rank = this_rank()
+        speaker = "mtil" if rank.count == 1 else f"mtil, {rank}"
+        sys.exit(f"{speaker}: {' '.join(str(error).split())}")
 
 
 @app.command()
@@ -52,7 +55,8 @@ def collect(
     from mtil.collection.settings import CollectionSettings
 
     settings = CollectionSettings(suite, seed, noise, episodes_per_task, max_steps, steps_after_success)
-    collect_and_report(settings, out, tasks=_split(tasks), workers=workers, console=Console())
+    console = Console(quiet=not this_rank().first)
+    collect_and_report(settings, out, tasks=_split(tasks), workers=workers, console=console)
 
 
 @app.command()
@@ -111,7 +115,8 @@ def evaluate(
     from mtil.evaluation.checkpoint import evaluate_checkpoint
     from mtil.evaluation.report import check_writable, print_table, write_json
 
-    if json is not None:
+    first = this_rank().first
+    if json is not None and first:
         check_writable(json)  # before hours of work, not after
     result = evaluate_checkpoint(
         policy,
@@ -124,9 +129,43 @@ def evaluate(
         video=video,
         workers=workers,
     )
+    if not first:
+        return
     print_table(result)
     if json is not None:
         write_json(json, result)
+
+
+@app.command()
+def diagnose(
+    policy: Annotated[Path, typer.Argument(metavar="RUN|CKPT", help="A run directory, or a checkpoint in one")],
+    batches: Annotated[
+        int, typer.Option(min=2, help="Batches of each way of drawing them, and groups of windows of each task")
+    ] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Decides what is drawn")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write everything to this file")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the tasks' cosines and shares: .png, .svg or .pdf")] = None,
+) -> None:
+    """Measure, on a run's training data, which tasks' gradients fight, and how much those of batches vary."""
+    from rich.console import Console
+
+    from mtil.evaluation.report import check_writable
+    from mtil.training.diagnosis import diagnose as diagnose_checkpoint
+    from mtil.training.diagnosis_plot import check_suffix, write_plot
+    from mtil.training.diagnosis_report import print_diagnosis, write_json
+
+    if plot is not None:
+        check_suffix(plot)
+    for file in (json, plot):
+        if file is not None:
+            check_writable(file)
+    with Console(stderr=True).status("measuring gradients"):
+        diagnosis = diagnose_checkpoint(policy, batches=batches, seed=seed)
+    print_diagnosis(diagnosis)
+    if json is not None:
+        write_json(json, diagnosis)
+    if plot is not None:
+        write_plot(plot, diagnosis.interference)
 
 
 @config_app.command("show")

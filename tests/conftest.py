@@ -1,7 +1,11 @@
 """Fixtures that several rooms share."""
 
+import os
 import signal
-from collections.abc import Iterator
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +39,34 @@ def toy_suite(monkeypatch: pytest.MonkeyPatch) -> str:
     """Installs the suite `tests/evaluation/toy`, for this process and those that it spawns; returns its name."""
     monkeypatch.syspath_prepend(Path(__file__).parent / "evaluation" / "toy")
     return "toy"
+
+
+@pytest.fixture
+def launch() -> Callable[[Sequence[Sequence[object]]], list[subprocess.CompletedProcess[str]]]:
+    """Runs Python in as many ranks as it is given lists of arguments, together, and tells how each ended."""
+
+    def run(commands: Sequence[Sequence[object]]) -> list[subprocess.CompletedProcess[str]]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        shared = os.environ | address | {"WORLD_SIZE": str(len(commands)), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+        started = [
+            subprocess.Popen(
+                [sys.executable, *map(str, arguments)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=shared | {"RANK": str(rank), "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+            for rank, arguments in enumerate(commands)
+        ]
+        said = [process.communicate() for process in started]
+        return [
+            subprocess.CompletedProcess(process.args, process.returncode, *each)
+            for process, each in zip(started, said, strict=True)
+        ]
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Demonstrations from scripted experts: one file per task, the same bytes for any number of workers."""
 
-import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -12,14 +12,16 @@ from mtil.collection.settings import CollectionReport, CollectionSettings, TaskR
 from mtil.collection.workers import interrupts_held, worker_pool
 from mtil.data.hdf5 import write_task
 from mtil.errors import OutputError, SimulatorError
+from mtil.ranks import ALONE, Rank, cores
 from mtil.sim.base import Simulator, load
 from mtil.types import Episode, Task
 
 _MAX_ATTEMPTS_PER_EPISODE = 10
 _IN_FLIGHT_PER_WORKER = 2
+_LOOK_AGAIN = 0.5  # seconds
 
 Progress = Callable[[TaskReport], None]
-"""Called with a task's report so far: after each of its attempts, or once if its file is there already."""
+"""Called with a task's report so far: after each of its attempts, or once if another rank or run made its file."""
 
 
 def collect(
@@ -28,17 +30,20 @@ def collect(
     *,
     tasks: Sequence[str] | None = None,
     workers: int | None = None,
+    rank: Rank = ALONE,
     progress: Progress | None = None,
 ) -> CollectionReport:
     """Collect successful episodes of every task into `<out>/<task>.hdf5`.
 
-    Ended at any moment, it leaves whole files only; called again, it finishes to the same bytes.
+    Ended at any moment, it leaves whole files only; called again, it finishes to the same bytes. Ranks that call it
+    together share the tasks, and return when every file is there.
 
     Args:
         settings: What is wanted of each task.
         out: The folder to write to.
         tasks: Names of the tasks; by default all.
         workers: Processes; by default one for each CPU core.
+        rank: This process among those that collect into the same folder.
         progress: Told of every attempt.
 
     Raises:
@@ -50,13 +55,16 @@ def collect(
     report = progress or (lambda _: None)
     for each in done.values():
         report(each)
-    missing = [run for run in runs if run.task.name not in done]
+    missing = [run for run in rank.share(runs) if run.task.name not in done]
     if missing:
         _make_folder(out)
-        processes = workers or os.cpu_count() or 1
+        processes = workers or cores()
         with worker_pool(processes) as pool:
             _complete(missing, pool, processes * _IN_FLIGHT_PER_WORKER, report)
         done |= {run.task.name: run.report() for run in missing}
+    for run in (run for run in runs if run.task.name not in done):
+        done[run.task.name] = _from_another_rank(run, settings)
+        report(done[run.task.name])
     return CollectionReport(tuple(done[run.task.name] for run in runs))
 
 
@@ -128,6 +136,13 @@ def _make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out}: cannot be made a folder: {error.strerror}") from None
+
+
+def _from_another_rank(run: _TaskRun, settings: CollectionSettings) -> TaskReport:
+    """Wait for a task's file, which appears whole. (Should its rank fail, the launcher ends this one, too.)"""
+    while not run.path.exists():
+        time.sleep(_LOOK_AGAIN)
+    return read_report(run.path, run.task.name, settings)
 
 
 def _complete(runs: Sequence[_TaskRun], pool: ProcessPoolExecutor, in_flight: int, report: Progress) -> None:

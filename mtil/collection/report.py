@@ -11,16 +11,24 @@ from rich.table import Table
 from mtil.collection.collect import collect
 from mtil.collection.progress import progress_bar
 from mtil.collection.settings import CollectionReport, CollectionSettings
+from mtil.ranks import this_rank
 from mtil.sim.base import load
 
 
 def collect_and_report(
     settings: CollectionSettings, out: Path, *, tasks: Sequence[str] | None, workers: int | None, console: Console
 ) -> None:
-    """Collect demonstrations, and show progress and a table. Arguments and errors are those of `collect`."""
+    """Collect demonstrations, and show progress and a table. Arguments and errors are those of `collect`.
+
+    Of several ranks the first shows what all of them did; the others' consoles should be quiet.
+    """
+    rank = this_rank()
     count = len(load(settings.suite).tasks() if tasks is None else tasks)
-    with progress_bar(episodes=count * settings.episodes_per_task) as progress:
-        report = collect(settings, out, tasks=tasks, workers=workers, progress=progress)
+    if rank.count > 1:
+        console.print(f"{rank.count} ranks share the {count} tasks, and must share the folder [bold]{out}[/bold]")
+    bar = progress_bar(episodes=count * settings.episodes_per_task, console=Console(stderr=True, quiet=console.quiet))
+    with bar as progress:
+        report = collect(settings, out, tasks=tasks, workers=workers, rank=rank, progress=progress)
     console.print(table(report))
     console.print(f"demonstrations: [bold]{out}[/bold]")
 

@@ -1,6 +1,5 @@
 """From a run directory or checkpoint to a table of success rates."""
 
-import os
 from pathlib import Path
 
 import torch
@@ -8,10 +7,12 @@ import torch
 from mtil.errors import CheckpointError, SimulatorError
 from mtil.evaluation.conditioning import common_tasks, descriptors, read_instructions
 from mtil.evaluation.metrics import EvaluationResult
+from mtil.evaluation.peers import Peers, joined
 from mtil.evaluation.report import EpisodeProgress
 from mtil.evaluation.rollout import Recording, evaluate
 from mtil.policies.actor import Actor
-from mtil.policies.checkpoint import load_policy
+from mtil.policies.checkpoint import LoadedPolicy, load_policy
+from mtil.ranks import cores, this_rank
 from mtil.sim.base import Simulator, load
 
 SLOTS = 32
@@ -31,8 +32,11 @@ def evaluate_checkpoint(
 ) -> EvaluationResult:
     """Evaluate the averaged weights of a checkpoint; the arguments are those of `mtil evaluate`.
 
+    Ranks started together share the episodes, and all return the result.
+
     Raises:
         CheckpointError: No policy is there, or it does not take the condition or know a task.
+        ConfigError: The ranks cannot find each other.
         MtilError: Suite, tasks or instructions do not fit.
     """
     loaded = load_policy(path)
@@ -45,20 +49,35 @@ def evaluate_checkpoint(
     told = descriptors(
         policy, kind, chosen, instructions=None if instructions is None else read_instructions(instructions)
     )
+    recording = _recording(video, simulator)
     torch.set_num_threads(1)  # a batch of this size gains nothing from more, and the environments need the cores
-    with EpisodeProgress(total=len(chosen) * episodes) as progress:
+    with (
+        joined(this_rank()) as peers,
+        EpisodeProgress(total=len(peers.rank.stretch(range(len(chosen) * episodes))), rank=peers.rank) as progress,
+    ):
+        _check_same(loaded, peers)
         return evaluate(
             Actor(policy, slots=SLOTS),
             simulator=name,
             descriptors=told,
             episodes=episodes,
             seed=seed,
-            workers=workers or os.cpu_count() or 1,
+            workers=workers or cores(),
             condition=kind,
             checkpoint=f"{loaded.path} (step {loaded.step}, averaged weights)",
             tasks=chosen,
-            recording=_recording(video, simulator),
+            recording=recording,
+            peers=peers,
             progress=progress,
+        )
+
+
+def _check_same(loaded: LoadedPolicy, peers: Peers) -> None:
+    """A run that is still being trained may have replaced its checkpoint between one rank's look and another's."""
+    if int(peers.total(torch.tensor(loaded.step))) != loaded.step * peers.rank.count:
+        raise CheckpointError(
+            f"{loaded.path}: found step {loaded.step}, but other ranks found another; is the run still being trained? "
+            "evaluate a copy"
         )
 
 

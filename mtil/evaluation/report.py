@@ -15,6 +15,7 @@ from rich.text import Text
 from mtil.errors import CheckpointError, OutputError
 from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, MeanResult, Outcome, TaskResult
 from mtil.files import replacing
+from mtil.ranks import ALONE, Rank
 
 _RESULT = TypeAdapter(EvaluationResult)
 
@@ -24,16 +25,17 @@ class EpisodeProgress:
 
     Args:
         total: Number of episodes.
+        rank: Whose they are; of several ranks the first alone shows its bar.
     """
 
-    def __init__(self, *, total: int) -> None:
+    def __init__(self, *, total: int, rank: Rank = ALONE) -> None:
         self._bar = Progress(
-            TextColumn("evaluating"),
+            TextColumn("evaluating" if rank.count == 1 else f"{rank} is evaluating"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[successes]} successes"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, quiet=not rank.first),
         )
         self._task = self._bar.add_task("evaluating", total=total, successes=0)
         self._successes = 0

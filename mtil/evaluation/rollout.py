@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from mtil.errors import OutputError, SimulatorError, unknown
 from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, Outcome, mean_result, task_result
+from mtil.evaluation.peers import Peers
 from mtil.sim.base import Simulator, load, placement
 from mtil.sim.workers import Command, EnvironmentPool, Reset, Transition
 
@@ -76,12 +78,14 @@ def evaluate(
     checkpoint: str,
     tasks: Iterable[str] | None = None,
     recording: Recording | None = None,
+    peers: Peers | None = None,
     progress: Progress | None = None,
 ) -> EvaluationResult:
     """Success of a policy in every task, which is reaching the goal at any step within the horizon.
 
     Episode j of a task starts from a placement that depends on (seed, task, j) alone and is conditioned on the task's
-    j-th descriptor, cyclically. The result does not depend on the number of workers.
+    j-th descriptor, cyclically. The result does not depend on the number of workers, nor on that of ranks: each runs a
+    part of the episodes, and all return the same.
 
     Args:
         actor: The policy, in a fixed number of slots.
@@ -94,22 +98,27 @@ def evaluate(
         checkpoint: Where the policy came from, for the protocol.
         tasks: Names of the tasks; all of the suite's unless given.
         recording: Where films go, and what they show.
-        progress: Called with each outcome as it comes.
+        peers: The ranks that evaluate together, if they are several.
+        progress: Called with each outcome of this rank as it comes.
 
     Raises:
-        SimulatorError: A simulator or task that does not exist, a task without descriptor, or a failing environment.
+        SimulatorError: A simulator or task that does not exist, a task without descriptor, or a failing environment or
+            rank.
         OutputError: A film cannot be written.
     """
     assert episodes >= 1, "an evaluation needs an episode"
     suite = load(simulator)
     chosen = _chosen(suite, tasks)
     trials = _trials(chosen, descriptors, episodes=episodes, seed=seed, recording=recording)
-    outcomes: dict[str, list[Outcome]] = {task: [] for task in chosen}
-    for outcome in roll_out(actor, trials, simulator=simulator, workers=workers, recording=recording):
-        outcomes[outcome.task].append(outcome)
+    peers = peers or Peers()
+    mine: list[Outcome] = []
+    part = peers.rank.stretch(trials)
+    for outcome in roll_out(actor, part, simulator=simulator, workers=workers, recording=recording):
+        mine.append(outcome)
         if progress is not None:
             progress(outcome)
-    results = tuple(task_result(task, outcomes[task]) for task in chosen)
+    outcomes = _gathered(mine, trials, peers)
+    results = tuple(task_result(task, [each for each in outcomes if each.task == task]) for task in chosen)
     protocol = EvaluationProtocol(
         suite=simulator,
         seed=seed,
@@ -134,6 +143,8 @@ def roll_out(
         SimulatorError: An environment fails.
         OutputError: A film cannot be written.
     """
+    if not trials:
+        return
     if recording is not None:
         _make_folder(recording.folder)
     lanes = _lanes(trials, actor.slots)
@@ -174,6 +185,18 @@ def _trials(
         )
         for task in tasks
         for episode in range(episodes)
+    ]
+
+
+def _gathered(outcomes: Iterable[Outcome], trials: Sequence[Trial], peers: Peers) -> list[Outcome]:
+    """The outcomes of all ranks' trials: of a table with a row for each trial, every rank fills its own rows."""
+    rows = {(trial.task, trial.episode): row for row, trial in enumerate(trials)}
+    table = torch.zeros(len(trials), 2, dtype=torch.int64)
+    for each in outcomes:
+        table[rows[each.task, each.episode]] = torch.tensor([each.success, each.length])
+    return [
+        Outcome(task=trial.task, episode=trial.episode, success=bool(success), length=length)
+        for trial, (success, length) in zip(trials, peers.total(table).tolist(), strict=True)
     ]
 
 

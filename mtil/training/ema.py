@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.tensor import DTensor
 
+from mtil.training.sharding import forget_gathered
+
 CURRENT = "current_model_state"  # in a checkpoint: the weights that the optimiser goes on with
 
 
@@ -51,18 +53,18 @@ class WeightEMA(Callback):
             torch._foreach_lerp_(self._average, self._current, 1 - decay)  # pyright: ignore
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._swap()
+        self._swap(pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._swap()
+        self._swap(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._swap()  # who trained the module wants the average
+        self._swap(pl_module)  # who trained the module wants the average
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Put the average in place of the weights, and these aside."""
         current = checkpoint["state_dict"]
-        with self._averaged():
+        with self._averaged(pl_module):
             average = trainer.strategy.lightning_module_state_dict()
             checkpoint["state_dict"] = {n: t.clone() if n in self._names else t for n, t in average.items()}
         checkpoint[CURRENT] = {name: tensor for name, tensor in current.items() if name in self._names}
@@ -72,19 +74,20 @@ class WeightEMA(Callback):
         self._resumed = checkpoint[CURRENT]
 
     @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        self._swap()
+    def _averaged(self, pl_module: LightningModule) -> Iterator[None]:
+        self._swap(pl_module)
         try:
             yield
         finally:
-            self._swap()
+            self._swap(pl_module)
 
     @torch.no_grad()
-    def _swap(self) -> None:
+    def _swap(self, pl_module: LightningModule) -> None:
         """Exchange weights and average."""
         kept = [tensor.clone() for tensor in self._current]
         torch._foreach_copy_(self._current, self._average)  # pyright: ignore
         torch._foreach_copy_(self._average, kept)  # pyright: ignore
+        forget_gathered(pl_module)
 
 
 def _local(parameter: Tensor) -> Tensor:

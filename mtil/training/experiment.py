@@ -57,7 +57,7 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
     with quiet():
         tasks = data.store.spec.task_names
         trainer = build_trainer(config, run, tasks=tasks, held_out=bool(len(data.validation)))
-        torch.set_num_threads(config.trainer.threads or max(1, (os.cpu_count() or 1) // trainer.num_devices))
+        torch.set_num_threads(config.trainer.threads or max(1, len(os.sched_getaffinity(0)) // trainer.num_devices))
         if rank.first:
             _open(config, run)
             trainer.loggers = run_loggers(config, run, tasks, step=step)
@@ -71,6 +71,8 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
 
 def ensure_data(config: ExperimentConfig, console: Console) -> None:
     """Collect the demonstrations if they are not there, or if collecting them was interrupted.
+
+    Ranks started together share this work, and each goes on when all of it is done.
 
     Raises:
         OutputError: They are there, but were collected with other settings.
@@ -119,10 +121,14 @@ def _interruption(run: Path) -> str:
 
 
 def _check_same(config: ExperimentConfig, stored: ExperimentConfig, path: Path) -> None:
-    """A run continues as it began, but longer if one likes, watched otherwise, or on other hardware."""
+    """A run continues as it began, but longer if one likes, watched otherwise, or on other hardware.
+
+    A sharded run stays one, and only a sharded one does: the optimiser's state is ordered otherwise on disk.
+    """
     now, then = (c.model_dump(mode="json", exclude={"trainer"}) for c in (config, stored))
     for name in ("accumulate_grad_batches", "precision"):
         now[f"trainer.{name}"], then[f"trainer.{name}"] = (getattr(c.trainer, name) for c in (config, stored))
+    now["trainer.strategy"], then["trainer.strategy"] = (c.trainer.strategy == "fsdp" for c in (config, stored))
     changed = [key for key in now if now[key] != then[key]]
     if changed:
         raise CheckpointError(

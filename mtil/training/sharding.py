@@ -1,8 +1,9 @@
 """Fully sharded data parallelism: each rank holds a part of every weight (FSDP2, `fully_shard` of PyTorch)."""
 
 from lightning.pytorch.strategies import ModelParallelStrategy
+from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from mtil.policies.policy import Policy
 
@@ -24,3 +25,10 @@ def shard(policy: Policy, mesh: DeviceMesh) -> None:
     for part in parts:
         if any(parameter.requires_grad for parameter in part.parameters()):
             fully_shard(part, mesh=data_parallel)
+
+
+def forget_gathered(module: nn.Module) -> None:
+    """Drop whole weights that a forward pass has gathered and kept: the parts that they were made of have changed."""
+    for part in module.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()

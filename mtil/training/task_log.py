@@ -1,12 +1,12 @@
 """What a run logs of its losses: NLL and action error, overall and per task, over all ranks."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
 from mtil.data.batch import Batch
 from mtil.training.callbacks import stepped
@@ -63,9 +63,9 @@ class TaskLog(Callback):
             self._train_nll.state = checkpoint[_STATE]
 
 
-def _total(trainer: Trainer) -> Any:
-    """Adds a tensor up over the ranks; each gets the sum."""
-    return partial(trainer.strategy.reduce, reduce_op="sum")
+def _total(trainer: Trainer) -> Callable[[Tensor], Tensor]:
+    """Adds a tensor up over the ranks; each gets the sum, and keeps its own."""
+    return lambda state: trainer.strategy.reduce(state.clone(), reduce_op="sum")  # reduces in place
 
 
 def _report(trainer: Trainer, metrics: dict[str, float]) -> None:

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import Strategy
 
 from mtil.errors import ConfigError
+from mtil.ranks import Rank, this_rank
 from mtil.training.callbacks import LastCheckpoint, StepProgress
 from mtil.training.config import ExperimentConfig, TrainerConfig
 from mtil.training.ema import WeightEMA
@@ -62,13 +63,9 @@ def build_trainer(config: ExperimentConfig, run: Path, *, tasks: Sequence[str], 
             enable_model_summary=False,
             default_root_dir=run,
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise ConfigError(f"trainer: {' '.join(str(error).split())}") from None
-    if trainer.world_size > config.data.batch_size:
-        raise ConfigError(
-            f"data.batch_size: expected an example at least for each of {trainer.world_size} devices, found "
-            f"{config.data.batch_size}"
-        )
+    _check_ranks(this_rank(), trainer, config)
     return trainer
 
 
@@ -103,6 +100,17 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _check_ranks(rank: Rank, trainer: Trainer, config: ExperimentConfig) -> None:
+    count = trainer.world_size
+    if rank.count not in (1, count):
+        raise ConfigError(f"trainer.devices: started as {rank.count} processes, but devices x num_nodes is {count}")
+    if rank.count == 1 and trainer.num_nodes > 1:
+        raise ConfigError("trainer.num_nodes: several machines need a launcher, torchrun or srun (docs/clusters.md)")
+    if count > config.data.batch_size:
+        found = config.data.batch_size
+        raise ConfigError(f"data.batch_size: expected an example at least for each of {count} devices, found {found}")
 
 
 def _strategy(options: TrainerConfig) -> str | Strategy:

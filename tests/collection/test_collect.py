@@ -2,10 +2,13 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from mtil.collection.collect import CollectionReport, Progress, collect
 from mtil.collection.settings import CollectionSettings, TaskReport
 from mtil.data.hdf5 import open_task
 from mtil.errors import OutputError, SimulatorError
+from mtil.ranks import ALONE, Rank
 
 SUITE = "metaworld-mt10"
 TASKS = ("reach-v3", "drawer-close-v3", "window-open-v3")
@@ -25,10 +29,11 @@ from pathlib import Path
 from mtil.collection.collect import collect
 from mtil.collection.settings import CollectionSettings
 from mtil.errors import MtilError
+from mtil.ranks import this_rank
 if __name__ == "__main__":
     try:
         settings = CollectionSettings("metaworld-mt10", seed=0, noise=0.1, episodes_per_task=3)
-        collect(settings, Path(sys.argv[1]), tasks=sys.argv[2:], workers=2,
+        collect(settings, Path(sys.argv[1]), tasks=sys.argv[2:], workers=2, rank=this_rank(),
                 progress=lambda report: print(report, flush=True))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -38,10 +43,16 @@ if __name__ == "__main__":
 
 
 def run(
-    out: Path, *, tasks: tuple[str, ...] = TASKS, workers: int = 2, progress: Progress | None = None, **asked: Any
+    out: Path,
+    *,
+    tasks: tuple[str, ...] = TASKS,
+    workers: int = 2,
+    rank: Rank = ALONE,
+    progress: Progress | None = None,
+    **asked: Any,
 ) -> CollectionReport:
     settings = CollectionSettings(SUITE, **{"seed": 0, "noise": 0.1, "episodes_per_task": 3} | asked)
-    return collect(settings, out, tasks=tasks, workers=workers, progress=progress)
+    return collect(settings, out, tasks=tasks, workers=workers, rank=rank, progress=progress)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +98,28 @@ def test_any_number_of_workers_writes_the_same_bytes(collected: Path, tmp_path: 
     assert [each.task for each in report.tasks] == list(TASKS)
     assert len(reports) == sum(each.attempts for each in report.tasks)
     assert all(len(open_task(path).demos) == 3 for path in collected.iterdir())
+
+
+def test_ranks_share_the_tasks_and_write_the_same_bytes(
+    collected: Path, script: Path, launch: Callable[..., Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    found = launch([[script, out, *TASKS]] * 2)
+    assert [(rank.returncode, rank.stderr) for rank in found] == 2 * [(0, "")]
+    assert contents(out) == contents(collected)
+    for rank, own in zip(found, (TASKS[::2], TASKS[1::2]), strict=True):
+        told = [next(task for task in TASKS if task in line) for line in rank.stdout.splitlines()]
+        assert all(told.count(task) == (1 if task not in own else 3) for task in TASKS)
+
+
+def test_a_rank_without_tasks_waits_for_the_others_files(collected: Path, tmp_path: Path) -> None:
+    name = "reach-v3.hdf5"
+    with ThreadPoolExecutor() as pool:
+        report = pool.submit(run, tmp_path, tasks=("reach-v3",), rank=Rank(1, 2))
+        assert not report.done()
+        shutil.copy(collected / name, tmp_path / "partial")
+        (tmp_path / "partial").rename(tmp_path / name)
+        assert report.result() == run(collected, tasks=("reach-v3",))
 
 
 def test_what_is_there_is_kept_and_what_is_not_is_added(collected: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from mtil.data.datamodule import DemoDataModule
 from mtil.errors import CheckpointError, ConfigError, SimulatorError
 from mtil.evaluation.checkpoint import evaluate_checkpoint
 from mtil.evaluation.metrics import EvaluationResult
+from mtil.evaluation.report import read_json
 from mtil.policies.checkpoint import CARD, Card
 from mtil.policies.config import PolicyConfig
 from mtil.policies.policy import Policy
@@ -19,6 +20,7 @@ from mtil.sim.base import load
 from mtil.types import DatasetSpec, FeatureSpec, Task
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+EVALUATE = Path(__file__).parents[2] / "scripts" / "evaluate.py"
 ONE_HOT = {"task_encoder": {"kind": "one_hot", "width": 4}, "trunk": {"width": 8, "depth": 1}, "history": 2}
 Evaluate = Callable[..., EvaluationResult]
 
@@ -62,6 +64,29 @@ def test_evaluates_what_policy_and_suite_have_in_common(checkpoint: Path, run: E
 
 def test_episodes_are_those_of_the_seed(checkpoint: Path, run: Evaluate) -> None:
     assert run(checkpoint, tasks=["near"]).tasks == run(checkpoint, suite="toy", workers=2).tasks[:1]
+
+
+def test_ranks_report_as_one_does(checkpoint: Path, run: Evaluate, launch: Callable[..., Any], tmp_path: Path) -> None:
+    """Three episodes of a task, on two ranks; the first alone speaks."""
+    file = tmp_path / "result.json"
+    command = [EVALUATE, checkpoint, "--tasks", "far", "--episodes", 3, "--workers", 1, "--json", file]
+    first, second = launch([command] * 2)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert read_json(file) == run(checkpoint, tasks=["far"], episodes=3)
+    assert "far" in first.stdout
+    assert "rank 0 of 2 is evaluating" in first.stderr
+    assert (second.stdout, second.stderr) == ("", "")
+
+
+def test_ranks_that_found_different_checkpoints(checkpoint: Path, launch: Callable[..., Any], tmp_path: Path) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save(content | {"global_step": 13}, tmp_path / "later.ckpt")
+    found = launch([[EVALUATE, path, "--episodes", 1] for path in (checkpoint, tmp_path / "later.ckpt")])
+    for rank, step in enumerate((12, 13)):
+        assert found[rank].returncode == 1
+        *_, said = found[rank].stderr.splitlines()
+        assert said.startswith(f"mtil, rank {rank} of 2: ")
+        assert f"found step {step}, but other ranks found another" in said
 
 
 def test_what_does_not_fit(checkpoint: Path, run: Evaluate, tmp_path: Path) -> None:

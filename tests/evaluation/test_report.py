@@ -7,6 +7,7 @@ import pytest
 from mtil.errors import CheckpointError, OutputError
 from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, Outcome, mean_result, task_result
 from mtil.evaluation.report import EpisodeProgress, print_table, read_json, to_json, write_json
+from mtil.ranks import Rank
 
 
 @pytest.fixture
@@ -103,3 +104,13 @@ def test_progress_leaves_standard_output_alone(capsys: pytest.CaptureFixture[str
     assert shown.out == ""
     assert "2/2" in shown.err
     assert "1 successes" in shown.err
+
+
+def test_of_several_ranks_the_first_alone_shows_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    for rank in (Rank(0, 2), Rank(1, 2)):
+        with EpisodeProgress(total=1, rank=rank) as progress:
+            progress(Outcome("push", 0, success=True, length=3))
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "rank 0 of 2 is evaluating" in shown.err
+    assert "rank 1 of 2" not in shown.err

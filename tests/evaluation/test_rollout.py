@@ -10,6 +10,7 @@ from torch import Tensor
 from mtil.errors import OutputError, SimulatorError
 from mtil.evaluation.metrics import EvaluationResult, Outcome
 from mtil.evaluation.rollout import Observation, Recording, Trial, evaluate, roll_out
+from mtil.ranks import ALONE, Rank
 from mtil.sim.base import load, placement
 
 GO, STAY = torch.ones(1), torch.zeros(1)
@@ -96,6 +97,20 @@ def test_each_slot_runs_the_same_trials_for_any_number_of_workers(toy_suite: str
     assert orders[0] == orders[1]
     assert sorted(map(len, orders[0])) == [3, 4, 4, 4]
     assert all(len(set(order)) <= 2 for order in orders[0])
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_the_ranks_outcomes_are_those_of_one(toy_suite: str, count: int) -> None:
+    """Whatever ran before in the same slot; also where there are more ranks than trials."""
+    gains = {("near", 0): GO, ("near", 1): STAY, ("far", 0): 0.5 * GO, ("far", 1): GO}
+    trials = [Trial(task=task, episode=j, placement=j, z=z) for (task, j), z in gains.items()]
+
+    def outcomes(rank: Rank) -> set[Outcome]:
+        return set(roll_out(Controller(slots=2), rank.stretch(trials), simulator=toy_suite, workers=1))
+
+    alone = outcomes(ALONE)
+    assert len(alone) == len({outcome.length for outcome in alone}) + 1 == 4
+    assert set.union(*(outcomes(Rank(index, count)) for index in range(count))) == alone
 
 
 def test_episodes_start_from_the_evaluations_own_placements(toy_suite: str) -> None:

@@ -14,7 +14,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
-from mtil.config import read
+from mtil.config import dump, read
 from mtil.data.datamodule import DemoDataModule
 from mtil.data.hdf5 import open_tasks, write_task
 from mtil.data.sampling import Draw
@@ -285,6 +285,33 @@ def test_collects_what_is_not_there(make_config: MakeConfig, toy_suite: str, tmp
     other = config.model_copy(update={"collection": CollectionConfig(episodes_per_task=2, seed=1)})
     with pytest.raises(OutputError, match="seed"):
         start(other, tmp_path / "other")
+
+
+ENSURE_DATA = """
+if __name__ == "__main__":  # workers, which import this again, need nothing of it
+    import sys
+    from pathlib import Path
+    from rich.console import Console
+    from mtil.config import read
+    from mtil.data.hdf5 import open_tasks
+    from mtil.training.config import ExperimentConfig
+    from mtil.training.experiment import ensure_data
+
+    config = read(ExperimentConfig, Path(sys.argv[1]))
+    ensure_data(config, Console(quiet=True))
+    print(*[f"{file.task.name}: {len(file.demos)}" for file in open_tasks(config.data.path)])
+"""
+
+
+def test_ranks_collect_together_and_none_goes_on_before_all_is_there(
+    make_config: MakeConfig, toy_suite: str, tmp_path: Path, launch: Callable[..., Any]
+) -> None:
+    plan, tasks = {"episodes_per_task": 2}, {"tasks": ["near", "far"]}
+    config = make_config(tmp_path / "data", data=tasks, suite=toy_suite, collection=plan)
+    (tmp_path / "toy.yaml").write_text(dump(config))
+    (tmp_path / "ensure.py").write_text(ENSURE_DATA)
+    found = launch([[tmp_path / "ensure.py", tmp_path / "toy.yaml"]] * 2)
+    assert [(rank.stdout, rank.stderr) for rank in found] == 2 * [("far: 2 near: 2\n", "")]
 
 
 @pytest.mark.parametrize("suffix", [".hdf5", ".h5"])

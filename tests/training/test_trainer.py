@@ -64,6 +64,7 @@ def test_another_exit_stays_one(make_config: MakeConfig, opposites: Path, tmp_pa
         ({"strategy": "luck"}, "trainer: .*luck"),
         ({"devices": 0}, "trainer: .*0"),
         ({"devices": 17}, "data.batch_size: expected an example at least for each of 17 devices, found 16"),
+        ({"num_nodes": 2}, "trainer.num_nodes: several machines need a launcher"),
         ({"devices": "auto", "strategy": "fsdp"}, "trainer.devices: fsdp needs their number, found 'auto'"),
     ],
 )
