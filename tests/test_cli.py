@@ -21,7 +21,7 @@ import atexit
 import sys
 from mtil.cli import main
 
-heavy = {"torch", "lightning", "transformers", "h5py", "scipy", "gymnasium"}
+heavy = {"torch", "lightning", "transformers", "h5py", "scipy", "gymnasium", "matplotlib"}
 atexit.register(lambda: print(sorted(heavy & set(sys.modules)), file=sys.stderr))
 main()
 """
@@ -45,6 +45,7 @@ COMMANDS = [
     ["inspect"],
     ["train"],
     ["evaluate"],
+    ["diagnose"],
     ["config"],
     ["config", "show"],
     ["config", "schema"],
@@ -78,6 +79,8 @@ def test_help_lists_the_commands_and_imports_nothing_heavy() -> None:
         ["train", "mt10-state", "--resum"],
         ["evaluate"],
         ["evaluate", "run", "--episodes", "0"],
+        ["diagnose"],
+        ["diagnose", "run", "--batches", "1"],
         ["config", "nonsense"],
     ],
     ids=" ".join,
@@ -122,6 +125,8 @@ def test_messages_of_several_lines_become_one(monkeypatch: pytest.MonkeyPatch, t
         (["config", "schema", "nonsense"], MtilError, "unknown preset 'nonsense'; valid: .*mt10-state"),
         (["inspect", "nowhere"], DatasetError, "nowhere: no such file or folder"),
         (["evaluate", "nowhere"], CheckpointError, "nowhere: no such run directory or checkpoint"),
+        (["diagnose", "nowhere"], CheckpointError, "nowhere: no such run directory or checkpoint"),
+        (["diagnose", "nowhere", "--plot", "x.jpg"], OutputError, r"x\.jpg: expected a picture ending in \.png, "),
         (["collect", "metaworld-mt1", "--out", "x"], SimulatorError, "'metaworld-mt1'.*did you mean 'metaworld-mt10'"),
         (["collect", "metaworld-mt10", "--out", "x", "--tasks", "reach"], SimulatorError, "unknown task .*'reach'"),
     ],
@@ -207,7 +212,7 @@ def test_inspecting_a_broken_dataset_lists_every_defect(opposites: Path, tmp_pat
     assert "3 defects" in out
 
 
-def test_collecting(tmp_path: Path) -> None:
+def test_collecting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["metaworld-mt10", "--out", tmp_path, "--tasks", " drawer-close-v3,", "--episodes-per-task", "1"]
     first = invoke("collect", *arguments, "--workers", "1")
     assert first.exit_code == 0, first.exception
@@ -217,6 +222,12 @@ def test_collecting(tmp_path: Path) -> None:
     before = path.stat()
     assert invoke("collect", *arguments).exit_code == 0
     assert path.stat() == before
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, said in (("0", "2 ranks share the 1 tasks"), ("1", "")):
+        monkeypatch.setenv("RANK", rank)
+        found = invoke("collect", *arguments)
+        assert found.output.startswith(said)
+        assert bool(found.output) == bool(said)
     other = invoke("collect", *arguments, "--seed", "1")
     with pytest.raises(
         OutputError, match=r"drawer-close-v3\.hdf5: expected demonstrations with .*seed 1.*found .*seed 0"

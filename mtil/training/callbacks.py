@@ -1,5 +1,6 @@
 """What happens around the steps: checkpoints and progress."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ class LastCheckpoint(Callback):
     Args:
         folder: Where it lies.
         every: Steps between two.
+        keep_every: Steps between those that also stay, as `step-N.ckpt`; None: only the last does.
     """
 
-    def __init__(self, folder: Path, *, every: int) -> None:
+    def __init__(self, folder: Path, *, every: int, keep_every: int | None = None) -> None:
         self.path = folder / "last.ckpt"
-        self._every = every
+        self._every, self._keep_every = every, keep_every
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -43,7 +45,11 @@ class LastCheckpoint(Callback):
             self._save(trainer)
 
     def _due(self, trainer: Trainer) -> bool:
-        return trainer.global_step % self._every == 0 or trainer.global_step == trainer.max_steps
+        step = trainer.global_step
+        return step % self._every == 0 or step == trainer.max_steps or self._kept(step)
+
+    def _kept(self, step: int) -> bool:
+        return self._keep_every is not None and step % self._keep_every == 0
 
     def _save(self, trainer: Trainer) -> None:
         if not trainer.is_global_zero:
@@ -52,6 +58,9 @@ class LastCheckpoint(Callback):
         try:
             with replacing(self.path) as temporary:
                 trainer.save_checkpoint(temporary)
+            if self._kept(trainer.global_step):
+                with replacing(self.path.with_name(f"step-{trainer.global_step}.ckpt")) as temporary:
+                    shutil.copyfile(self.path, temporary)
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written at step {trainer.global_step}: {error}") from None
 

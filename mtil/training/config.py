@@ -51,6 +51,9 @@ class TrainerConfig(Config):
     log_every: PositiveInt = Field(default=100, description="Steps between rows of the training log")
     validate_every: PositiveInt = Field(default=500, description="Steps between validations")
     checkpoint_every: PositiveInt = Field(default=1_000, description="Steps between checkpoints")
+    keep_every: PositiveInt | None = Field(
+        default=None, description="Steps between checkpoints that stay, as step-N.ckpt; null: only last.ckpt does"
+    )
     progress_bar: bool = True
     wandb: str | None = Field(default=None, description="Project to log to, if Weights & Biases is wanted")
 

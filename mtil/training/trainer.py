@@ -122,9 +122,10 @@ def _strategy(options: TrainerConfig) -> str | Strategy:
 
 
 def _callbacks(config: ExperimentConfig, run: Path, tasks: Sequence[str]) -> list[Callback]:
+    options = config.trainer
     return [
         WeightEMA(config.optimizer.ema_decay),
-        TaskLog(tasks, every=config.trainer.log_every),
-        *([StepProgress()] if config.trainer.progress_bar else []),
-        LastCheckpoint(run / "checkpoints", every=config.trainer.checkpoint_every),
+        TaskLog(tasks, every=options.log_every),
+        *([StepProgress()] if options.progress_bar else []),
+        LastCheckpoint(run / "checkpoints", every=options.checkpoint_every, keep_every=options.keep_every),
     ]

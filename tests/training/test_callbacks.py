@@ -77,6 +77,15 @@ def test_last_checkpoint_is_written_at_intervals_and_at_the_end(config: Experime
     assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
 
 
+def test_checkpoints_that_stay(config: ExperimentConfig, tmp_path: Path) -> None:
+    """Also at steps that are no other checkpoint's, and with the validation of their step behind them."""
+    trainer = config.trainer.model_copy(update={"keep_every": 3})
+    run(config.model_copy(update={"trainer": trainer}), tmp_path)
+    found = {file.name: torch.load(file, weights_only=True) for file in (tmp_path / "checkpoints").iterdir()}
+    steps = {name: checkpoint["global_step"] for name, checkpoint in found.items()}
+    assert steps == {"step-3.ckpt": 3, "step-6.ckpt": 6, "step-9.ckpt": 9, "last.ckpt": 10}
+
+
 def test_steps_count_where_batches_are_accumulated(config: ExperimentConfig, tmp_path: Path) -> None:
     trainer = config.trainer.model_copy(update={"accumulate_grad_batches": 2, "max_steps": 5, "checkpoint_every": 2})
     witness, _ = run(config.model_copy(update={"trainer": trainer}), tmp_path)
