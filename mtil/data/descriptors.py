@@ -6,6 +6,7 @@ Legend: B batch.
 from collections.abc import Sequence
 from typing import Literal, assert_never
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -28,12 +29,14 @@ class DescriptorTable:
 
     def __init__(self, by_task: Sequence[Sequence[str]]) -> None:
         self.rows = [descriptor for descriptors in by_task for descriptor in descriptors]
-        self._count = torch.tensor([len(descriptors) for descriptors in by_task])
-        self._first = self._count.cumsum(0) - self._count
+        self._count = np.array([len(descriptors) for descriptors in by_task])
+        self._first = self._count.cumsum() - self._count
 
     def draw(self, task: Int[Tensor, " B"], share: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
         """For each example, the row of one of its task's descriptors, uniformly if `share` is uniform over [0, 1)."""
-        return self._first[task] + (share * self._count[task]).long()
+        position = task.numpy()  # NumPy: several times faster than as many operations of PyTorch's
+        nth = (share.numpy() * self._count.take(position)).astype(np.int64)
+        return torch.from_numpy(self._first.take(position) + nth)
 
 
 def descriptor_table(kind: DescriptorKind, spec: DatasetSpec) -> DescriptorTable:

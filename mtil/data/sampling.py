@@ -18,6 +18,7 @@ from torch.utils.data import Sampler
 from mtil.errors import ConfigError
 
 _RESOLUTION = 2**20  # real-valued weights become integers of this total, so that quotas are exact
+_BLOCK = 16  # batches drawn at once, so that they share the cost of going through all strata
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Draw:
     @property
     def weight(self) -> Float[Tensor, " B"]:
         """Of each example in the rank's loss, such that the mean of the ranks' losses is that of the global batch."""
-        return torch.full((len(self.windows),), self.parts / self.size)
+        return torch.full(self.windows.shape, self.parts / self.size)
 
 
 class StratifiedBatchSampler(Sampler[Draw]):
@@ -76,48 +77,63 @@ class StratifiedBatchSampler(Sampler[Draw]):
     ) -> None:
         self._members = [np.flatnonzero(stratum == i) for i in range(len(weights))]
         self._weights = integer_weights(weights)
+        self._total, self._quota = int(self._weights.sum()), batch_size * self._weights
         self._batch_size, self._seed, self._start = batch_size, seed, start
         self._rank, self._world_size = rank, world_size
         self._tie_break = np.random.default_rng([seed, 0]).permutation(len(weights))
         self._latest = (0, np.zeros_like(self._weights))  # saves recounting; decides nothing
         self._passes: dict[int, tuple[int, Int[np.ndarray, " n"]]] = {}
+        self._block = (-1, np.empty((0, batch_size), np.int64))  # its first step, its batches; decides nothing
 
     def __iter__(self) -> Iterator[Draw]:
+        mine = slice(self._rank, None, self._world_size)
+        places = torch.arange(self._batch_size)[mine]
         for step in itertools.count(self._start):
-            windows = torch.from_numpy(self.batch(step))
-            yield Draw.part(step, windows, rank=self._rank, world_size=self._world_size)
+            windows = torch.from_numpy(self.batch(step)[mine])
+            yield Draw(step, windows, places, self._batch_size, self._world_size)
 
     def batch(self, step: int) -> Int[np.ndarray, " B"]:
         """The windows of the global batch of a step, in order of stratum."""
-        before = self.counts(step)
-        after = self._advance(before, step + 1)
-        self._latest = (step + 1, after)
-        shares = enumerate(zip(before.tolist(), after.tolist(), strict=True))
-        return np.concatenate([self._draw(i, begin, end) for i, (begin, end) in shares if begin < end])
+        first = step - step % _BLOCK
+        if self._block[0] != first:
+            self._block = (first, self._batches(first))
+        return self._block[1][step - first].copy()
 
     def counts(self, steps: int) -> Int[np.ndarray, " strata"]:
         """Examples that each stratum has had after the given number of batches.
 
         After every `period` batches each stratum has had its exact share, and all begins anew.
         """
-        total = int(self._weights.sum())
-        period = total // math.gcd(total, self._batch_size)
+        period = self._total // math.gcd(self._total, self._batch_size)
         begin = steps - steps % period
         done, counts = self._latest
         if not begin <= done <= steps:
-            done, counts = begin, begin * self._batch_size * self._weights // total
+            done, counts = begin, begin * self._quota // self._total
         for step in range(done, steps):
             counts = self._advance(counts, step + 1)
         return counts
 
+    def _batches(self, first: int) -> Int[np.ndarray, "steps B"]:
+        """The global batches of a block of steps."""
+        counts = [self.counts(first)]
+        for step in range(first, first + _BLOCK):
+            counts.append(self._advance(counts[-1], step + 1))
+        self._latest = (first + _BLOCK, counts[-1])
+        spans = enumerate(zip(counts[0].tolist(), counts[-1].tolist(), strict=True))
+        drawn = np.concatenate([self._draw(i, begin, end) for i, (begin, end) in spans if begin < end])
+        shares = np.diff(counts, axis=0)
+        step = np.tile(np.arange(_BLOCK, dtype=np.int16), shares.shape[1]).repeat(shares.T.ravel())
+        return drawn[np.argsort(step, kind="stable")].reshape(_BLOCK, self._batch_size)
+
     def _advance(self, counts: Int[np.ndarray, " strata"], steps: int) -> Int[np.ndarray, " strata"]:
         """Counts after one more batch: what is overdue first, then whatever falls due soonest."""
-        total = int(self._weights.sum())
-        due = steps * self._batch_size * self._weights
-        counts = np.maximum(counts, due // total)
+        due = steps * self._quota
+        counts = np.maximum(counts, due // self._total)
         spare = steps * self._batch_size - int(counts.sum())
-        eligible = np.flatnonzero(counts * total < due)
-        deadline = -(-(counts[eligible] + 1) * total // (self._batch_size * self._weights[eligible]))
+        if not spare:
+            return counts
+        eligible = np.flatnonzero(counts * self._total < due)
+        deadline = -(-(counts[eligible] + 1) * self._total // self._quota[eligible])
         soonest = eligible[np.lexsort((self._tie_break[eligible], deadline))[:spare]]
         counts[soonest] += 1
         return counts

@@ -6,50 +6,58 @@ episode's ends the edge row is repeated and masked, as robomimic's reader pads.
 
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from jaxtyping import Bool, Int
-from torch import Tensor
 
 
 @dataclass(frozen=True)
 class WindowRows:
     """Rows of the store that a batch of windows reads, and which of them are real."""
 
-    history: Int[Tensor, "B H"]
-    history_mask: Bool[Tensor, "B H"]
-    chunk: Int[Tensor, "B K"]
-    chunk_mask: Bool[Tensor, "B K"]
+    history: Int[np.ndarray, "B H"]
+    history_mask: Bool[np.ndarray, "B H"]
+    chunk: Int[np.ndarray, "B K"]
+    chunk_mask: Bool[np.ndarray, "B K"]
 
 
 class Windows:
     """All windows of the chosen episodes.
+
+    What surrounds a step is one of a few patterns, told apart by how near the episode's ends are: a batch is looked up
+    in tables of them.
 
     Args:
         start: First row of each episode.
         length: Number of steps of each episode, at least 1.
         history: Observations a window sees, the present one last.
         chunk: Actions a window predicts, the present one first.
+
+    Attributes:
+        episode: Position of each window's episode.
     """
 
-    def __init__(self, start: Int[Tensor, " E"], length: Int[Tensor, " E"], *, history: int, chunk: int) -> None:
-        self._first = start.repeat_interleave(length)
-        self._last = (start + length - 1).repeat_interleave(length)
-        self.episode = torch.arange(len(start)).repeat_interleave(length)
-        offset = torch.arange(len(self.episode)) - (length.cumsum(0) - length).repeat_interleave(length)
-        self._row = self._first + offset
-        self._past = torch.arange(1 - history, 1)
-        self._future = torch.arange(chunk)
+    def __init__(
+        self, start: Int[np.ndarray, " E"], length: Int[np.ndarray, " E"], *, history: int, chunk: int
+    ) -> None:
+        self.episode = np.arange(len(start)).repeat(length)
+        step = np.arange(len(self.episode)) - (length.cumsum() - length)[self.episode]
+        self._row = start[self.episode] + step
+        self._before = np.minimum(step, history - 1)
+        self._after = np.minimum(length[self.episode] - 1 - step, chunk - 1)
+        past, future = np.arange(1 - history, 1), np.arange(chunk)
+        first, last = -np.arange(history)[:, None], np.arange(chunk)[:, None]
+        self._past, self._past_mask = np.maximum(past, first), past >= first
+        self._future, self._future_mask = np.minimum(future, last), future <= last
 
     def __len__(self) -> int:
         return len(self._row)
 
-    def rows(self, windows: Int[Tensor, " B"]) -> WindowRows:
+    def rows(self, windows: Int[np.ndarray, " B"]) -> WindowRows:
         """Where the given windows lie in the store."""
-        row, first, last = (x[windows].unsqueeze(1) for x in (self._row, self._first, self._last))
-        past, future = row + self._past, row + self._future
+        row, before, after = (x.take(windows) for x in (self._row, self._before, self._after))
         return WindowRows(
-            history=torch.maximum(past, first),
-            history_mask=past >= first,
-            chunk=torch.minimum(future, last),
-            chunk_mask=future <= last,
+            history=row[:, None] + self._past.take(before, axis=0),
+            history_mask=self._past_mask.take(before, axis=0),
+            chunk=row[:, None] + self._future.take(after, axis=0),
+            chunk_mask=self._future_mask.take(after, axis=0),
         )

@@ -2,14 +2,15 @@
 
 Half of the ten tasks of MT10 have 50 demonstrations, half have 5 (odd seeds exchange the halves); and the opposites
 window-open and window-close alone, one with 50 and the other with 5. Each seed has demonstrations and trainings of its
-own, and its trainings differ in the sampler alone. Along the way: success on placements never trained on (half as many
-before the end), and NLL and action error of demonstrations never trained on (another collection, ten a task). What is
-done already is not done again.
+own, and its trainings differ in the sampler alone. Measured: success on placements never trained on, at the end; along
+the way, NLL and action error of demonstrations never trained on (another collection, ten a task). What is done already
+is not done again.
 
     python scripts/benchmarks/stratification.py --seeds 0,1,2 --out runs/stratification
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -36,7 +37,7 @@ SUITE = "metaworld-mt10"
 MANY, FEW, HELD_OUT = 50, 5, 10
 OPPOSITES = ["window-open-v3", "window-close-v3"]
 SAMPLERS = {"uniform": "data.sampling.kind=uniform", "stratified": "data.sampling.alpha=0"}
-STEPS = (1000, 2000, 5000)
+STEPS = (1000, 2000, 3000, 4000, 5000)
 
 
 @dataclass(frozen=True)
@@ -103,25 +104,18 @@ def _run(setting: Setting, sampler: str, options: argparse.Namespace) -> dict[st
         _mtil("train", "mt10-state", f"data.path={data}", "collection=null", "data.validation_fraction=0",
               f"seed={setting.seed}", SAMPLERS[sampler], "trainer.threads=1", "trainer.keep_every=1000",
               "trainer.progress_bar=false", "--out", str(run), "--resume")  # fmt: skip
-    points = {step: _measure(run, step, setting, options) for step in STEPS}
-    return {"setting": setting.name, "sampler": sampler, "seed": setting.seed, "rare": setting.rare, "points": points}
+    checkpoints = {step: run / "checkpoints" / f"step-{step}.ckpt" for step in STEPS}
+    curve = {step: _losses(path, setting, options.out / "held-out") for step, path in checkpoints.items()}
+    return {"setting": setting.name, "sampler": sampler, "seed": setting.seed, "rare": setting.rare, "curve": curve,
+            "successes": _successes(run, checkpoints[STEPS[-1]], setting, options)}  # fmt: skip
 
 
-def _measure(run: Path, step: int, setting: Setting, options: argparse.Namespace) -> dict[str, Any]:
-    """Success, NLL and action error of every task, at a step."""
-    checkpoint = run / "checkpoints" / f"step-{step}.ckpt"
-    result = run / "evaluation" / f"step-{step}.json"
+def _successes(run: Path, checkpoint: Path, setting: Setting, options: argparse.Namespace) -> dict[str, int]:
+    result = run / "evaluation" / f"{checkpoint.stem}.json"
     if not result.exists():
-        episodes = str(_episodes(step, options))
-        _mtil("evaluate", str(checkpoint), "--tasks", ",".join(setting.tasks), "--episodes", episodes,
+        _mtil("evaluate", str(checkpoint), "--tasks", ",".join(setting.tasks), "--episodes", str(options.episodes),
               "--seed", str(options.evaluation_seed), "--workers", "1", "--json", str(result))  # fmt: skip
-    successes = {task.task: task.successes for task in read_json(result).tasks}
-    losses = _losses(checkpoint, setting, options.out / "held-out")
-    return {task: {"successes": successes[task]} | losses[task] for task in setting.tasks}
-
-
-def _episodes(step: int, options: argparse.Namespace) -> int:
-    return options.episodes if step == STEPS[-1] else options.episodes // 2
+    return {task.task: task.successes for task in read_json(result).tasks}
 
 
 @torch.no_grad()
@@ -146,50 +140,52 @@ def _mtil(*arguments: str) -> None:
 
 
 def _report(found: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    """One row for each setting, group of tasks, step and sampler."""
-    columns = ("tasks", "step", "sampler", "success %", "95% interval", "each seed", "NLL", "action error")
-    table = Table(*columns, title=f"{len(options.seeds)} seeds, {options.episodes} placements a task")
+    """One row for each setting, group of tasks, and sampler."""
+    curves = [f"{step:,}" for step in STEPS]
+    table = Table("tasks", "sampler", "success %", "95% interval", "each seed", *curves, caption="error at each step")
     rows = []
-    for setting in ("mt10", "opposites"):
-        for group in ("rare", "common"):
-            for step in STEPS:
-                for sampler in SAMPLERS:
-                    runs = [run for run in found if (run["setting"], run["sampler"]) == (setting, sampler)]
-                    rows.append({"setting": setting, "group": group, "step": step, "sampler": sampler}
-                                | _summary(runs, group, step, _episodes(step, options)))  # fmt: skip
-                    table.add_row(*_cells(rows[-1]))
-            table.add_section()
-    Console(width=130).print(table)
+    for setting, group in itertools.product(("mt10", "opposites"), ("rare", "common")):
+        for sampler in SAMPLERS:
+            runs = [run for run in found if (run["setting"], run["sampler"]) == (setting, sampler)]
+            name = {"setting": setting, "group": group, "sampler": sampler}
+            rows.append(name | _summary(runs, group, options.episodes))
+            table.add_row(*_cells(rows[-1]))
+        table.add_section()
+    Console(width=140).print(table)
     (options.out / "summary.json").write_text(json.dumps(rows, indent=2) + "\n")
 
 
-def _summary(runs: list[dict[str, Any]], group: str, step: int, episodes: int) -> dict[str, Any]:
+def _summary(runs: list[dict[str, Any]], group: str, episodes: int) -> dict[str, Any]:
     """Means over the seeds; the interval takes each (seed, task) as a stratum of the success rate."""
-    of_seed = [
-        [point for task, point in run["points"][step].items() if (task in run["rare"]) == (group == "rare")]
-        for run in runs
-    ]
-    successes = np.array([point["successes"] for points in of_seed for point in points])
-    low, high = mean_interval(successes, np.full(len(successes), episodes))
-    return {
-        "rate": float(successes.mean() / episodes),
-        "low": float(low),
-        "high": float(high),
-        "each": [statistics.fmean(point["successes"] for point in points) / episodes for points in of_seed],
-        **{key: statistics.fmean(p[key] for points in of_seed for p in points) for key in ("nll", "error")},
+    chosen = [[task for task in run["successes"] if (task in run["rare"]) == (group == "rare")] for run in runs]
+    rates = [[run["successes"][task] / episodes for task in tasks] for run, tasks in zip(runs, chosen, strict=True)]
+    every = np.array([rate for of_seed in rates for rate in of_seed])
+    low, high = mean_interval((every * episodes).round(), np.full(len(every), episodes))
+    curves = {
+        key: {
+            step: statistics.fmean(
+                run["curve"][step][task][key] for run, tasks in zip(runs, chosen, strict=True) for task in tasks
+            )
+            for step in STEPS
+        }
+        for key in ("nll", "error")
     }
+    return {
+        "rate": float(every.mean()),
+        "low": low,
+        "high": high,
+        "each": [statistics.fmean(r) for r in rates],
+    } | curves
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
     return [
         f"{row['setting']}, {row['group']}",
-        f"{row['step']}",
         row["sampler"],
         f"{100 * row['rate']:.1f}",
         f"{100 * row['low']:.1f} - {100 * row['high']:.1f}",
         ", ".join(f"{100 * rate:.0f}" for rate in row["each"]),
-        f"{row['nll']:.2f}",
-        f"{row['error']:.4f}",
+        *(f"{error:.4f}" for error in row["error"].values()),
     ]
 
 

@@ -1,5 +1,5 @@
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from torch.utils.data import DataLoader
 from mtil.data.batch import Batch
 from mtil.data.config import DataConfig
 from mtil.data.datamodule import DemoDataModule
+from mtil.data.descriptors import descriptor_table
 from mtil.data.hdf5 import open_tasks
+from mtil.data.sampling import Draw
 from mtil.errors import ConfigError, DatasetError
 from mtil.types import Episode
 
@@ -34,6 +36,13 @@ def same(one: Batch, other: Batch) -> bool:
         return all(a[key].equal(b[key]) for key in a | b) if isinstance(a, dict) else a.equal(b)
 
     return all(equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(Batch))
+
+
+def part_of(batch: Batch, places: list[int]) -> Batch:
+    def chosen(value: Any) -> Any:
+        return {key: rows[places] for key, rows in value.items()} if isinstance(value, dict) else value[places]
+
+    return Batch(**{field.name: chosen(getattr(batch, field.name)) for field in fields(Batch)})
 
 
 def padded(rows: np.ndarray, wanted: list[int], width: int) -> tuple[np.ndarray, list[bool]]:
@@ -83,6 +92,49 @@ def test_training_batches_are_rows_of_the_files(three_tasks: Path) -> None:
         assert len(batch) == 12
         assert batch.weight.sum().item() == pytest.approx(1)
         check_rows(batch, windows)
+
+
+def test_a_batch_is_its_windows_one_by_one(three_tasks: Path) -> None:
+    data = module(three_tasks)
+    windows = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))
+    whole = data.train.__getitems__(Draw.part(0, windows))
+    for i, window in enumerate(windows):
+        alone = data.train.__getitems__(Draw(0, window[None], torch.tensor([i]), len(windows), 1))
+        assert same(alone, part_of(whole, [i]))
+
+
+@pytest.mark.parametrize("ranks", [2, 5, 13])
+def test_the_ranks_share_one_batch_descriptors_included(three_tasks: Path, ranks: int) -> None:
+    """Also where a rank has no example."""
+    data = module(three_tasks)
+    windows = torch.arange(12) * 7
+    whole = data.train.__getitems__(Draw.part(3, windows))
+    for rank in range(ranks):
+        draw = Draw.part(3, windows, rank=rank, world_size=ranks)
+        part = data.train.__getitems__(draw)
+        expected = part_of(whole, draw.places.tolist())
+        assert same(part, replace(expected, weight=part.weight))
+
+
+def test_descriptors_are_drawn_by_seed_and_step(three_tasks: Path) -> None:
+    """By the numbers that runs so far were drawn by."""
+    data = module(three_tasks, seed=2)
+    table = descriptor_table("language", data.store.spec)
+    for step, batch in enumerate(first(data, 5)):
+        generator = torch.Generator().manual_seed(2 * 2**32 + step)
+        _, share = (torch.rand(12, generator=generator, dtype=torch.float64) for _ in ("one_hot", "language"))
+        assert batch.descriptors["language"].equal(table.draw(batch.task, share))
+
+
+def test_a_batch_may_be_changed_without_harm(three_tasks: Path) -> None:
+    data = module(three_tasks)
+    draw = Draw.part(0, torch.arange(len(data.train)))
+    batch, untouched = data.train.__getitems__(draw), data.train.__getitems__(draw)
+    for field in fields(Batch):
+        value = getattr(batch, field.name)
+        for tensor in value.values() if isinstance(value, dict) else (value,):
+            tensor.zero_()
+    assert same(data.train.__getitems__(draw), untouched)
 
 
 def test_validation_sees_every_window_of_the_held_out_demos_once(three_tasks: Path) -> None:

@@ -63,6 +63,26 @@ def test_a_batch_depends_on_seed_and_step_alone(order: list[int], seed: int) -> 
     assert {step: jumping.batch(step).tolist() for step in order} == dict(enumerate(expected))
 
 
+@given(sizes, shares, st.integers(1, 40), st.integers(0, 40))
+def test_a_batch_is_each_stratums_next_share_of_its_passes(
+    sizes: list[int], weights: list[float], batch_size: int, step: int
+) -> None:
+    """The reference draws for one batch alone, stratum by stratum; the sampler for many batches at once."""
+    weights = weights[: len(sizes)]
+    before, after = (sampler(sizes, weights, batch_size, seed=5).counts(steps) for steps in (step, step + 1))
+    first = np.cumsum(sizes) - sizes
+    expected = []
+    for i, size in enumerate(sizes):
+        members = first[i] + np.arange(size)
+        passes = [
+            np.random.default_rng([5, 1, i, pass_]).permutation(members)
+            for pass_ in range(before[i] // size, -(-after[i] // size))
+        ]
+        begin = before[i] // size * size
+        expected += np.concatenate([members[:0], *passes])[before[i] - begin : after[i] - begin].tolist()
+    assert sampler(sizes, weights, batch_size, seed=5).batch(step).tolist() == expected
+
+
 def test_iterating_from_a_step_continues_the_run() -> None:
     whole = [draw.windows.tolist() for draw in islice(sampler([9, 4], [1.0, 1.0], 6), 10)]
     resumed = [(draw.step, draw.windows.tolist()) for draw in islice(sampler([9, 4], [1.0, 1.0], 6, start=7), 3)]
