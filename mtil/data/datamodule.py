@@ -1,6 +1,6 @@
 """Demonstrations as batches, for Lightning.
 
-Legend: B batch, W windows.
+Legend: B batch, W windows, T tasks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -115,6 +115,13 @@ class DemoDataModule(LightningDataModule):
         kinds: Kinds of descriptor that each example gets one of.
         seed: Decides the split, the batches and the descriptors.
 
+    Attributes:
+        store: All demonstrations.
+        train: Windows to train on.
+        validation: Windows held out.
+        statistics: Of each feature, over the training demonstrations.
+        task_weights: Relative weight of each task in the objective.
+
     Raises:
         DatasetError: The data cannot be trained on.
         ConfigError: The sampling does not fit the data.
@@ -135,15 +142,18 @@ class DemoDataModule(LightningDataModule):
             )
         except DatasetError as error:  # of a descriptor, which does not know where it came from
             raise DatasetError(f"{config.path}: {error}") from None
-        self._stratum, self._weights = _strata(config, self.train.task.numpy(), self.store.spec.task_names)
+        names = self.store.spec.task_names
+        self.task_weights = _task_weights(config, np.bincount(self.train.task.numpy(), minlength=len(names)), names)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """An endless loader that begins at the trainer's present step."""
         trainer = self.trainer
         start = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
+        uniform = isinstance(self._config.sampling, UniformSampling)  # one stratum: the windows of all tasks
+        task = self.train.task.numpy()
         sampler = StratifiedBatchSampler(
-            self._stratum,
-            weights=self._weights,
+            np.zeros_like(task) if uniform else task,
+            weights=[1.0] if uniform else self.task_weights,
             batch_size=self._config.batch_size,
             seed=self._seed,
             start=start,
@@ -180,17 +190,14 @@ def _finished(batch: Any) -> Any:
     return batch
 
 
-def _strata(
-    config: DataConfig, task: Int[np.ndarray, " W"], names: list[str]
-) -> tuple[Int[np.ndarray, " W"], list[float]]:
-    """Stratum of each window and weight of each stratum."""
+def _task_weights(config: DataConfig, windows: Int[np.ndarray, " T"], names: list[str]) -> list[float]:
     match config.sampling:
         case UniformSampling():
-            return np.zeros_like(task), [1.0]
+            return [float(n) for n in windows]
         case StratifiedSampling(weights=None, alpha=alpha):
-            return task, [float(n) ** alpha for n in np.bincount(task, minlength=len(names))]
+            return [float(n) ** alpha for n in windows]
         case StratifiedSampling(weights=dict() as weights):
-            return task, _named_weights(weights, names)
+            return _named_weights(weights, names)
         case _:
             raise AssertionError(config.sampling)
 

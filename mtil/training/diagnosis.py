@@ -13,14 +13,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mtil.config import read
-from mtil.data.config import Sampling, StratifiedSampling, UniformSampling
+from mtil.data.config import UniformSampling
 from mtil.data.datamodule import DemoDataModule, WindowDataset
 from mtil.data.descriptors import descriptor_table
 from mtil.data.sampling import Draw, integer_weights
 from mtil.data.split import split
-from mtil.errors import CheckpointError
 from mtil.policies.checkpoint import LoadedPolicy, find_checkpoint, load_policy
 from mtil.training.config import ExperimentConfig
+from mtil.training.experiment import check_fits
 from mtil.training.gradients import Population
 from mtil.training.interference import Interference, measure
 from mtil.training.module import ImitationModule
@@ -120,7 +120,9 @@ def diagnose(path: Path, *, batches: int, seed: int) -> Diagnosis:
         gradient,
         gradient.population,
         names=names,
-        objectives=_objectives(config.data.sampling, gradient.population.windows, names),
+        objectives=_objectives(
+            data, gradient.population.windows, uniform=isinstance(config.data.sampling, UniformSampling)
+        ),
         batches=batches,
         batch_size=config.data.batch_size,
         seed=seed,
@@ -145,26 +147,13 @@ def _data(config: ExperimentConfig, loaded: LoadedPolicy) -> DemoDataModule:
     data = DemoDataModule(
         config.data, history=policy.history, chunk=policy.chunk, kinds=loaded.policy.kinds, seed=config.seed
     )
-    if data.store.spec != loaded.card.spec:
-        trained, found = (", ".join(spec.task_names) for spec in (loaded.card.spec, data.store.spec))
-        raise CheckpointError(
-            f"{loaded.path}: was trained on other tasks, features or instructions ({trained}) than "
-            f"{config.data.path} holds now ({found})"
-        )
+    check_fits(loaded, data)
     return data
 
 
-def _objectives(sampling: Sampling, windows: Int[np.ndarray, " T"], names: list[str]) -> dict[str, list[float]]:
+def _objectives(data: DemoDataModule, windows: Int[np.ndarray, " T"], *, uniform: bool) -> dict[str, list[float]]:
     """By name, the tasks' weights in the run's own objective, and in the one to compare with where that is another."""
-    proportional = {_PROPORTIONAL: [float(n) for n in windows]}
-    match sampling:
-        case UniformSampling():
-            objectives = proportional | {_EQUAL: [1.0] * len(names)}
-        case StratifiedSampling(weights=None, alpha=alpha):
-            objectives = {_CONFIGURED: [float(n) ** alpha for n in windows]} | proportional
-        case StratifiedSampling(weights=dict() as weights):
-            objectives = {_CONFIGURED: [weights[name] for name in names]} | proportional
-        case _:
-            raise AssertionError(sampling)
+    proportional, equal = {_PROPORTIONAL: [float(n) for n in windows]}, {_EQUAL: [1.0] * len(windows)}
+    objectives = proportional | equal if uniform else {_CONFIGURED: data.task_weights} | proportional
     own, other = (integer_weights(weights) / sum(integer_weights(weights)) for weights in objectives.values())
     return objectives if not np.allclose(own, other) else dict(list(objectives.items())[:1])

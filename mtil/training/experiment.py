@@ -13,7 +13,7 @@ from mtil.collection.settings import CollectionSettings, is_collected
 from mtil.config import dump, read
 from mtil.data.datamodule import DemoDataModule
 from mtil.errors import CheckpointError, OutputError
-from mtil.policies.checkpoint import LAST, load_policy
+from mtil.policies.checkpoint import LAST, LoadedPolicy, load_policy
 from mtil.policies.policy import Policy
 from mtil.ranks import this_rank
 from mtil.sim.base import load
@@ -50,7 +50,7 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
         kinds=(config.policy.task_encoder.kind,),
         seed=config.seed,
     )
-    step = _check_fits(checkpoint, data) if checkpoint else 0
+    step = _step(checkpoint, data) if checkpoint else 0
     policy = Policy(config.policy, data.store.spec)
     policy.fit(data.statistics)
     _announce(config, data, policy, run, step, console)
@@ -137,11 +137,20 @@ def _check_same(config: ExperimentConfig, stored: ExperimentConfig, path: Path) 
         )
 
 
-def _check_fits(checkpoint: Path, data: DemoDataModule) -> int:
+def check_fits(loaded: LoadedPolicy, data: DemoDataModule) -> None:
+    """Check that a policy was trained on this data.
+
+    Raises:
+        CheckpointError: It was trained on other tasks, features or instructions.
+    """
+    if loaded.card.spec != data.store.spec:
+        raise CheckpointError(f"{loaded.path}: {_difference(loaded.card.spec, data.store.spec)}")
+
+
+def _step(checkpoint: Path, data: DemoDataModule) -> int:
     """The step of a checkpoint that was trained on this data."""
     loaded = load_policy(checkpoint)
-    if loaded.card.spec != data.store.spec:
-        raise CheckpointError(f"{checkpoint}: {_difference(loaded.card.spec, data.store.spec)}")
+    check_fits(loaded, data)
     return loaded.step
 
 

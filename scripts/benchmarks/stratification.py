@@ -3,8 +3,8 @@
 Half of the ten tasks of MT10 have 50 demonstrations, half have 5 (odd seeds exchange the halves); and the opposites
 window-open and window-close alone, one with 50 and the other with 5. Each seed has demonstrations and trainings of its
 own, and its trainings differ in the sampler alone. Measured: success on placements never trained on, at the end; along
-the way, NLL and action error of demonstrations never trained on (another collection, ten a task). What is done already
-is not done again.
+the way, NLL and action error of demonstrations never trained on (another collection, ten a task), and the variance of
+the gradient of batches drawn in several ways (`mtil diagnose`). What is done already is not done again.
 
     python scripts/benchmarks/stratification.py --seeds 0,1,2 --out runs/stratification
 """
@@ -38,6 +38,7 @@ MANY, FEW, HELD_OUT = 50, 5, 10
 OPPOSITES = ["window-open-v3", "window-close-v3"]
 SAMPLERS = {"uniform": "data.sampling.kind=uniform", "stratified": "data.sampling.alpha=0"}
 STEPS = (1000, 2000, 3000, 4000, 5000)
+DIAGNOSED = (1000, 5000)
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ def main() -> None:
     jobs = [(setting, sampler) for setting in settings for sampler in SAMPLERS]
     with ThreadPoolExecutor(options.parallel) as pool:
         found = list(pool.map(lambda job: _run(job[0], job[1], options), jobs))
-    (options.out / "runs.json").write_text(json.dumps(found, indent=2) + "\n")
+    variances = [row for setting in settings for step in DIAGNOSED for row in _variances(setting, step, options)]
+    (options.out / "runs.json").write_text(json.dumps({"runs": found, "variances": variances}, indent=2) + "\n")
     _report(found, options)
+    _report_variances(variances)
 
 
 def _options() -> argparse.Namespace:
@@ -67,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0, 1, 2])
     parser.add_argument("--episodes", type=int, default=50)
     parser.add_argument("--evaluation-seed", type=int, default=0)
+    parser.add_argument("--batches", type=int, default=200, help="of each way of drawing them, for the variance")
     parser.add_argument("--parallel", type=int, default=2, help="trainings at once, each with one thread")
     parser.add_argument("--out", type=Path, default=Path("runs/stratification"))
     return parser.parse_args()
@@ -108,6 +112,17 @@ def _run(setting: Setting, sampler: str, options: argparse.Namespace) -> dict[st
     curve = {step: _losses(path, setting, options.out / "held-out") for step, path in checkpoints.items()}
     return {"setting": setting.name, "sampler": sampler, "seed": setting.seed, "rare": setting.rare, "curve": curve,
             "successes": _successes(run, checkpoints[STEPS[-1]], setting, options)}  # fmt: skip
+
+
+def _variances(setting: Setting, step: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Variance of batches drawn in each way, at a checkpoint of the stratified training."""
+    checkpoint = options.out / f"{setting.name}-stratified-{setting.seed}" / "checkpoints" / f"step-{step}.ckpt"
+    result = checkpoint.parents[1] / "evaluation" / f"gradients-{step}.json"
+    if not result.exists():
+        _mtil("diagnose", str(checkpoint), "--batches", str(options.batches), "--json", str(result))
+    objectives = json.loads(result.read_text())["interference"]["objectives"]
+    place = {"setting": setting.name, "seed": setting.seed, "step": step}
+    return [place | {"objective": each["objective"]} | scheme for each in objectives for scheme in each["schemes"]]
 
 
 def _successes(run: Path, checkpoint: Path, setting: Setting, options: argparse.Namespace) -> dict[str, int]:
@@ -187,6 +202,24 @@ def _cells(row: dict[str, Any]) -> list[str]:
         ", ".join(f"{100 * rate:.0f}" for rate in row["each"]),
         *(f"{error:.4f}" for error in row["error"].values()),
     ]
+
+
+def _report_variances(found: list[dict[str, Any]]) -> None:
+    """How much more the gradients of other batches vary than those of stratified ones of the same objective."""
+    table = Table("tasks", "step", "objective", "batches", "variance / stratified: seed [95% interval]", "theory")
+    keys = ("setting", "step", "objective", "scheme")
+    for key in dict.fromkeys(tuple(row[k] for k in keys) for row in found if row["scheme"] != "stratified"):
+        rows = [row for row in found if tuple(row[k] for k in keys) == key]
+        measured = "  ".join(f"{r['ratio']:.2f} [{r['ratio_low']:.2f}, {r['ratio_high']:.2f}]" for r in rows)
+        theory = ", ".join(f"{_theory(row, found):.2f}" for row in rows)
+        table.add_row(key[0], str(key[1]), *key[2:], measured, theory)
+    Console(width=170).print(table)
+
+
+def _theory(row: dict[str, Any], found: list[dict[str, Any]]) -> float:
+    same = ("setting", "seed", "step", "objective")
+    base = next(r for r in found if r["scheme"] == "stratified" and all(r[k] == row[k] for k in same))
+    return (row["expected_within"] + row["expected_between"]) / (base["expected_within"] + base["expected_between"])
 
 
 if __name__ == "__main__":
