@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -61,8 +62,10 @@ def main() -> None:
         found = list(pool.map(lambda job: _run(job[0], job[1], options), jobs))
     variances = [row for setting in settings for step in DIAGNOSED for row in _variances(setting, step, options)]
     (options.out / "runs.json").write_text(json.dumps({"runs": found, "variances": variances}, indent=2) + "\n")
-    _report(found, options)
+    rows = _report(found, options)
     _report_variances(variances)
+    if options.plot:
+        _plot(rows, options.plot)
 
 
 def _options() -> argparse.Namespace:
@@ -73,6 +76,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batches", type=int, default=200, help="of each way of drawing them, for the variance")
     parser.add_argument("--parallel", type=int, default=2, help="trainings at once, each with one thread")
     parser.add_argument("--out", type=Path, default=Path("runs/stratification"))
+    parser.add_argument("--plot", type=Path, help="draw the learning curves to this file")
     return parser.parse_args()
 
 
@@ -154,7 +158,7 @@ def _mtil(*arguments: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def _report(found: list[dict[str, Any]], options: argparse.Namespace) -> None:
+def _report(found: list[dict[str, Any]], options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each setting, group of tasks, and sampler."""
     curves = [f"{step:,}" for step in STEPS]
     table = Table("tasks", "sampler", "success %", "95% interval", "each seed", *curves, caption="error at each step")
@@ -168,6 +172,7 @@ def _report(found: list[dict[str, Any]], options: argparse.Namespace) -> None:
         table.add_section()
     Console(width=140).print(table)
     (options.out / "summary.json").write_text(json.dumps(rows, indent=2) + "\n")
+    return rows
 
 
 def _summary(runs: list[dict[str, Any]], group: str, episodes: int) -> dict[str, Any]:
@@ -214,6 +219,24 @@ def _report_variances(found: list[dict[str, Any]]) -> None:
         theory = ", ".join(f"{_theory(row, found):.2f}" for row in rows)
         table.add_row(key[0], str(key[1]), *key[2:], measured, theory)
     Console(width=170).print(table)
+
+
+def _plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Action error and NLL of held-out demonstrations over the steps; where rare, solid, where common, dashed."""
+    figure = Figure(figsize=(10, 5.5), layout="constrained")
+    axes = figure.subplots(2, 2, sharex=True)
+    for row in rows:
+        style = {"color": f"C{list(SAMPLERS).index(row['sampler'])}", "ls": "-" if row["group"] == "rare" else "--"}
+        column = ("mt10", "opposites").index(row["setting"])
+        for panel, key, title in zip(axes[:, column], ("error", "nll"), ("action error", "NLL"), strict=True):
+            panel.plot(STEPS, list(row[key].values()), label=f"{row['sampler']}, {row['group']} tasks", **style)
+            panel.set_title(f"{'MT10' if column == 0 else 'two opposites'}: {title}")
+    axes[0, 0].set_yscale("log")
+    axes[0, 1].set_yscale("log")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    for panel in axes[1]:
+        panel.set_xlabel("training step")
+    figure.savefig(path)
 
 
 def _theory(row: dict[str, Any], found: list[dict[str, Any]]) -> float:
