@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.tensor import DTensor
 
+from mtil.training.callbacks import stepped
 from mtil.training.sharding import forget_gathered
 
 CURRENT = "current_model_state"  # in a checkpoint: the weights that the optimiser goes on with
@@ -47,7 +48,7 @@ class WeightEMA(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+        if stepped(trainer, batch_idx):
             n = trainer.global_step - 1
             decay = min(self._decay, (1 + n) / (10 + n)) if n else 0.0
             torch._foreach_lerp_(self._average, self._current, 1 - decay)  # pyright: ignore
