@@ -113,7 +113,8 @@ def evaluate(
 ) -> None:
     """Roll a policy out on held-out placements of every task: success rates with 95% intervals."""
     from mtil.evaluation.checkpoint import evaluate_checkpoint
-    from mtil.evaluation.report import check_writable, print_table, write_json
+    from mtil.evaluation.results import check_writable, write_json
+    from mtil.evaluation.table import print_table
 
     first = this_rank().first
     if json is not None and first:
@@ -149,7 +150,7 @@ def diagnose(
     """Measure, on a run's training data, which tasks' gradients fight, and how much those of batches vary."""
     from rich.console import Console
 
-    from mtil.evaluation.report import check_writable
+    from mtil.evaluation.results import check_writable
     from mtil.training.diagnosis import diagnose as diagnose_checkpoint
     from mtil.training.diagnosis_plot import check_suffix, write_plot
     from mtil.training.diagnosis_report import print_diagnosis, write_json

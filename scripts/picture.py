@@ -11,7 +11,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mtil.evaluation.report import read_json
+from mtil.evaluation.results import read_json
 from mtil.sim.base import load
 
 COLUMNS, TILE, CAPTION, EVERY, HOLD = 5, 168, 48, 4, 8

@@ -6,10 +6,11 @@ import torch
 
 from mtil.errors import CheckpointError, SimulatorError
 from mtil.evaluation.conditioning import common_tasks, descriptors, read_instructions
+from mtil.evaluation.evaluate import evaluate
 from mtil.evaluation.metrics import EvaluationResult
 from mtil.evaluation.peers import Peers, joined
-from mtil.evaluation.report import EpisodeProgress
-from mtil.evaluation.rollout import Recording, evaluate
+from mtil.evaluation.progress import EpisodeProgress
+from mtil.evaluation.rollout import Recording
 from mtil.policies.actor import Actor
 from mtil.policies.checkpoint import LoadedPolicy, load_policy
 from mtil.ranks import cores, this_rank

@@ -4,6 +4,7 @@ Legend: Z width of z.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,6 +15,18 @@ from mtil.config import read_yaml
 from mtil.errors import CheckpointError, ConfigError, SimulatorError, unknown
 from mtil.policies.policy import Policy
 from mtil.sim.base import Simulator
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What tells a policy its task: in words (a sentence or a name), and as the embedding z that it acts on."""
+
+    words: str
+    z: Float[Tensor, " Z"]
+
+
+Descriptors = Mapping[str, Sequence[Descriptor]]
+"""By task, what tells it."""
 
 
 def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | None) -> list[str]:
@@ -38,8 +51,8 @@ def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | N
 @torch.inference_mode()
 def descriptors(
     policy: Policy, kind: str, tasks: Sequence[str], *, instructions: Mapping[str, Sequence[str]] | None = None
-) -> dict[str, list[Float[Tensor, " Z"]]]:
-    """Embeddings z of each task: one for its name, or one for each sentence that tells it.
+) -> dict[str, list[Descriptor]]:
+    """Descriptors of each task: one for its name, or one for each sentence that tells it.
 
     Args:
         policy: The policy.
@@ -56,7 +69,7 @@ def descriptors(
         raise ConfigError(f"instructions are given, but the policy is conditioned on {kind}; expected language")
     told = {task: _told(policy, kind, task, instructions) for task in tasks}
     embedded = iter(policy.embed(kind, [descriptor for each in told.values() for descriptor in each]))
-    return {task: [next(embedded) for _ in each] for task, each in told.items()}
+    return {task: [Descriptor(words, next(embedded)) for words in each] for task, each in told.items()}
 
 
 def read_instructions(path: Path) -> dict[str, list[str]]:

@@ -6,9 +6,15 @@ Legend: T tasks.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Real
+
+from mtil.machine import Machine, this_machine
+
+Control = Literal["wrong", "absent"]
+"""What the policy is told in place of its task: another task, or nothing (zeros for z)."""
 
 
 @dataclass(frozen=True)
@@ -18,14 +24,20 @@ class Outcome:
     Attributes:
         task: Name of the task.
         episode: Position among the task's episodes.
+        placement: The seed that it started from.
+        told: What told the policy its task: a sentence, or a name; empty where nothing did.
         success: Whether the goal was reached at any step.
         length: Steps taken until success or the end.
+        reruns: How often it was run again because its environment had died or hung.
     """
 
     task: str
     episode: int
+    placement: int
+    told: str
     success: bool
     length: int
+    reruns: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,10 @@ class EvaluationProtocol:
         success: What counts as success, in words.
         condition: Kind of descriptor that told the policy its task.
         checkpoint: Where the policy came from.
+        step: Of its training; None: not known.
+        weights: Digest of the policy's weights, to know them again by.
+        control: What it was told in place of its task, if this is a control.
+        instructions: The file of sentences that replaced those of the training, if one did.
     """
 
     suite: str
@@ -71,15 +87,30 @@ class EvaluationProtocol:
     success: str
     condition: str
     checkpoint: str
+    step: int | None = None
+    weights: str | None = None
+    control: Control | None = None
+    instructions: str | None = None
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Success of every task, in the suite's order."""
+    """Success of every task, in the suite's order, every episode, and the machine that ran them."""
 
     protocol: EvaluationProtocol
     tasks: tuple[TaskResult, ...]
     mean: MeanResult
+    outcomes: tuple[Outcome, ...]
+    machine: Machine
+
+
+def summary(protocol: EvaluationProtocol, outcomes: Sequence[Outcome]) -> EvaluationResult:
+    """The result of an evaluation on this machine; outcomes ordered by task, then episode."""
+    names = dict.fromkeys(outcome.task for outcome in outcomes)
+    tasks = tuple(task_result(name, [each for each in outcomes if each.task == name]) for name in names)
+    return EvaluationResult(
+        protocol=protocol, tasks=tasks, mean=mean_result(tasks), outcomes=tuple(outcomes), machine=this_machine()
+    )
 
 
 def task_result(task: str, outcomes: Sequence[Outcome]) -> TaskResult:

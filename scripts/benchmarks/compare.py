@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mtil.evaluation.metrics import TaskResult, mean_interval
-from mtil.evaluation.report import read_json
+from mtil.evaluation.results import read_json
 
 
 def main() -> None:

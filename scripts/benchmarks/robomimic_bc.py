@@ -33,9 +33,11 @@ from mtil.data.hdf5 import open_tasks, write_task
 from mtil.data.split import split
 from mtil.data.store import DemoStore
 from mtil.evaluation.checkpoint import SLOTS
+from mtil.evaluation.conditioning import Descriptor
+from mtil.evaluation.evaluate import evaluate
 from mtil.evaluation.metrics import EvaluationResult
-from mtil.evaluation.report import EpisodeProgress
-from mtil.evaluation.rollout import Observation, evaluate
+from mtil.evaluation.progress import EpisodeProgress
+from mtil.evaluation.rollout import Observation
 from mtil.ranks import cores
 from mtil.training.config import ExperimentConfig
 from mtil.types import Episode, Task
@@ -107,7 +109,7 @@ class RobomimicBC:
             return evaluate(
                 RobomimicActor(self._algo, widths={**self._widths, TASK: len(self._tasks)}, slots=SLOTS),
                 simulator=self._suite,
-                descriptors={task: [one_hot[position]] for position, task in enumerate(self._tasks)},
+                descriptors={task: [Descriptor(task, one_hot[position])] for position, task in enumerate(self._tasks)},
                 episodes=episodes,
                 seed=seed,
                 workers=cores(),

@@ -30,7 +30,7 @@ from mtil.data.datamodule import WindowDataset
 from mtil.data.sampling import Draw
 from mtil.data.store import DemoStore
 from mtil.evaluation.metrics import mean_interval
-from mtil.evaluation.report import read_json
+from mtil.evaluation.results import read_json
 from mtil.policies.checkpoint import load_policy
 from mtil.sim.base import load
 

@@ -12,7 +12,7 @@ from mtil.data.datamodule import DemoDataModule
 from mtil.errors import CheckpointError, ConfigError, SimulatorError
 from mtil.evaluation.checkpoint import evaluate_checkpoint
 from mtil.evaluation.metrics import EvaluationResult
-from mtil.evaluation.report import read_json
+from mtil.evaluation.results import read_json
 from mtil.policies.checkpoint import CARD, Card
 from mtil.policies.config import PolicyConfig
 from mtil.policies.policy import Policy

@@ -57,19 +57,24 @@ def test_tasks_that_do_not_fit(one_hot: Policy, suite: Simulator) -> None:
 def test_a_name_tells_a_task_once(one_hot: Policy) -> None:
     found = descriptors(one_hot, "one_hot", ["near", "mute"])
     assert {task: len(z) for task, z in found.items()} == {"near": 1, "mute": 1}
-    assert torch.equal(found["near"][0], one_hot.embed("one_hot", ["near"])[0])
-    assert not found["near"][0].requires_grad
+    assert torch.equal(found["near"][0].z, one_hot.embed("one_hot", ["near"])[0])
+    assert not found["near"][0].z.requires_grad
 
 
 def test_every_sentence_tells_its_task(language: Policy) -> None:
     found = descriptors(language, "language", ["far", "near"])
+    assert [each.words for each in found["far"]] == ["go far", "go far away"]
     assert {task: len(z) for task, z in found.items()} == {"far": 2, "near": 1}
-    torch.testing.assert_close(torch.stack(found["far"]), language.embed("language", ["go far", "go far away"]))
+    torch.testing.assert_close(
+        torch.stack([each.z for each in found["far"]]), language.embed("language", ["go far", "go far away"])
+    )
 
 
 def test_other_sentences_replace_those_of_training(language: Policy) -> None:
     found = descriptors(language, "language", ["near"], instructions={"near": ["go far", "stay near"]})
-    torch.testing.assert_close(torch.stack(found["near"]), language.embed("language", ["go far", "stay near"]))
+    torch.testing.assert_close(
+        torch.stack([each.z for each in found["near"]]), language.embed("language", ["go far", "stay near"])
+    )
 
 
 def test_conditions_that_do_not_fit(one_hot: Policy, language: Policy) -> None:

@@ -72,11 +72,14 @@ def test_the_means_interval_covers_as_often_as_it_says(rates: np.ndarray) -> Non
 
 
 def test_task_and_mean() -> None:
-    outcomes = [Outcome("push", episode, success=episode < 3, length=10 * (episode + 1)) for episode in range(4)]
+    outcomes = [
+        Outcome("push", episode, placement=0, told="", success=episode < 3, length=10 * (episode + 1))
+        for episode in range(4)
+    ]
     push = task_result("push", outcomes)
     assert (push.episodes, push.successes, push.rate, push.mean_length) == (4, 3, 0.75, 25.0)
     assert (push.low, push.high) == pytest.approx(binomtest(3, 4).proportion_ci(method="wilson"))
-    reach = task_result("reach", [Outcome("reach", 0, success=False, length=500)])
+    reach = task_result("reach", [Outcome("reach", 0, placement=0, told="", success=False, length=500)])
     mean = mean_result([push, reach])
     assert mean.rate == 0.375
     assert (mean.low, mean.high) == pytest.approx(mean_interval(np.array([3, 0]), np.array([4, 1])))

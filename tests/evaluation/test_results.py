@@ -1,0 +1,65 @@
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from mtil.errors import CheckpointError, OutputError
+from mtil.evaluation.metrics import EvaluationResult
+from mtil.evaluation.results import read_json, to_json, write_json
+
+
+def test_json_is_what_the_design_fixes(result: EvaluationResult) -> None:
+    found = to_json(result)
+    assert list(found) == ["protocol", "tasks", "mean", "outcomes", "machine"]
+    assert list(found["protocol"]) == [
+        "suite",
+        "seed",
+        "episodes_per_task",
+        "horizon",
+        "success",
+        "condition",
+        "checkpoint",
+        "step",
+        "weights",
+        "control",
+        "instructions",
+    ]
+    assert isinstance(found["tasks"], list)
+    assert [list(task) for task in found["tasks"]] == 2 * [
+        ["task", "episodes", "successes", "rate", "low", "high", "mean_length"]
+    ]
+    assert list(found["mean"]) == ["rate", "low", "high"]
+    assert found["mean"] == asdict(result.mean)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_reading_gives_what_was_written(result: EvaluationResult, tmp_path: Path) -> None:
+    path = tmp_path / "evaluation" / "result.json"
+    write_json(path, result)
+    assert read_json(path) == result
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_result_that_cannot_be_written(result: EvaluationResult, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"result\.json: the result cannot be written"):
+        write_json(tmp_path / "file" / "result.json", result)
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(OutputError, match=r"result\.json: the result cannot be written"):
+        write_json(tmp_path / "result.json", result)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "result.json"]
+
+
+def test_files_that_hold_no_result(result: EvaluationResult, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    with pytest.raises(CheckpointError, match=r"result\.json: the result cannot be read: No such file"):
+        read_json(path)
+    path.write_text("{")
+    with pytest.raises(CheckpointError, match=r"result\.json: not a result of an evaluation: file: Invalid JSON"):
+        read_json(path)
+    damaged = to_json(result)
+    damaged["tasks"][1]["rate"] = "high"
+    path.write_text(json.dumps(damaged))
+    with pytest.raises(CheckpointError, match=r"result\.json: not a result of an evaluation: tasks\.1\.rate:"):
+        read_json(path)
