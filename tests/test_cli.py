@@ -13,7 +13,9 @@ from typer.testing import CliRunner, Result
 from mtil.cli import app
 from mtil.config import dump, load
 from mtil.data.hdf5 import open_task
-from mtil.errors import CheckpointError, DatasetError, MtilError, OutputError, SimulatorError
+from mtil.errors import CheckpointError, ConfigError, DatasetError, MtilError, OutputError, SimulatorError
+from mtil.evaluation.metrics import EvaluationProtocol, Outcome, summary
+from mtil.evaluation.results import write_json
 from mtil.training.config import ExperimentConfig, presets
 
 MAIN = """
@@ -45,6 +47,7 @@ COMMANDS = [
     ["inspect"],
     ["train"],
     ["evaluate"],
+    ["compare"],
     ["diagnose"],
     ["config"],
     ["config", "show"],
@@ -125,6 +128,8 @@ def test_messages_of_several_lines_become_one(monkeypatch: pytest.MonkeyPatch, t
         (["config", "schema", "nonsense"], MtilError, "unknown preset 'nonsense'; valid: .*mt10-state"),
         (["inspect", "nowhere"], DatasetError, "nowhere: no such file or folder"),
         (["evaluate", "nowhere"], CheckpointError, "nowhere: no such run directory or checkpoint"),
+        (["evaluate", "nowhere", "--control", "none"], ConfigError, "unknown control 'none'; .*valid: wrong, absent"),
+        (["evaluate", "nowhere", "--replay", "first"], ConfigError, "replay 'first': expected the number of an epis"),
         (["diagnose", "nowhere"], CheckpointError, "nowhere: no such run directory or checkpoint"),
         (["diagnose", "nowhere", "--plot", "x.jpg"], OutputError, r"x\.jpg: expected a picture ending in \.png, "),
         (["collect", "metaworld-mt1", "--out", "x"], SimulatorError, "'metaworld-mt1'.*did you mean 'metaworld-mt10'"),
@@ -240,3 +245,15 @@ def test_a_result_that_could_not_be_kept_is_refused_before_the_work(tmp_path: Pa
     result = invoke("evaluate", tmp_path / "no-run", "--json", tmp_path / "file" / "result.json")
     with pytest.raises(OutputError, match=r"result\.json: the result cannot be written"):
         raise result.exception or AssertionError("no error")
+
+
+def test_comparing(tmp_path: Path) -> None:
+    protocol = EvaluationProtocol("toy", 0, 2, horizon=20, success="near", condition="language", checkpoint="last.ckpt")
+    for run, successes in (("a", (True, True)), ("b", (True, False))):
+        outcomes = [Outcome("push", episode, episode, "", success, 7) for episode, success in enumerate(successes)]
+        write_json(tmp_path / run / "evaluation" / "seed-0.json", summary(protocol, outcomes))
+    found = invoke("compare", tmp_path / "a", tmp_path / "b", "--json", tmp_path / "comparison.json")
+    assert found.exit_code == 0, found.exception
+    assert "+50.0" in found.output
+    assert json.loads((tmp_path / "comparison.json").read_text())["mean"]["difference"] == 0.5
+    assert invoke("compare", ",", tmp_path / "b").exit_code == 2

@@ -14,7 +14,7 @@ from torch import Tensor
 from mtil.errors import DatasetError
 from mtil.types import DatasetSpec
 
-DescriptorKind = Literal["one_hot", "language"]
+DescriptorKind = Literal["one_hot", "language", "none"]
 
 
 class DescriptorTable:
@@ -40,7 +40,7 @@ class DescriptorTable:
 
 
 def descriptor_table(kind: DescriptorKind, spec: DatasetSpec) -> DescriptorTable:
-    """The table of a kind: names for `one_hot`, instructions for `language`.
+    """The table of a kind: names for `one_hot`, instructions for `language`, nothing for `none`.
 
     Raises:
         DatasetError: A task cannot be told in this kind.
@@ -56,5 +56,7 @@ def descriptor_table(kind: DescriptorKind, spec: DatasetSpec) -> DescriptorTable
                     "`language_instruction` in problem_info of each file (or choose policy.task_encoder.kind=one_hot)"
                 )
             return DescriptorTable([task.instructions for task in spec.tasks])
+        case "none":
+            return DescriptorTable([("",) for _ in spec.tasks])
         case _:
             assert_never(kind)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from mtil.config import Config
 
@@ -11,6 +11,13 @@ class OneHotConfig(Config):
     """A learned vector for each task of the vocabulary."""
 
     kind: Literal["one_hot"] = "one_hot"
+    width: PositiveInt = Field(default=64, description="Size of z")
+
+
+class UnconditionalConfig(Config):
+    """One learned vector for all tasks: a policy that is not told its task, the control for those that are."""
+
+    kind: Literal["none"] = "none"
     width: PositiveInt = Field(default=64, description="Size of z")
 
 
@@ -23,7 +30,7 @@ class LanguageConfig(Config):
     hidden: PositiveInt = Field(default=256, description="Width of the projection's hidden layer")
 
 
-TaskEncoderConfig = Annotated[OneHotConfig | LanguageConfig, Field(discriminator="kind")]
+TaskEncoderConfig = Annotated[OneHotConfig | LanguageConfig | UnconditionalConfig, Field(discriminator="kind")]
 
 NormalizationMode = Literal["mean_std", "min_max", "quantile", "none"]
 
@@ -36,3 +43,15 @@ class NormalizationConfig(Config):
     floor: PositiveFloat = Field(
         default=1e-2, description="Smallest scale, in raw units: a dimension that hardly varies is not blown up"
     )
+
+
+class PointsConfig(Config):
+    """Positions in one frame among the observations, whose displacements from each other the policy sees."""
+
+    starts: dict[str, tuple[NonNegativeInt, ...]] = Field(
+        description="By state key, where each point's x, y and z begin, in metres"
+    )
+    scales: tuple[PositiveFloat, ...] = Field(
+        default=(0.02, 0.1, 0.5), min_length=1, description="Metres at which displacements are told apart"
+    )
+    absolute: bool = Field(default=True, description="Whether the policy sees the positions themselves, too")

@@ -10,24 +10,35 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mtil.data.statistics import FeatureStatistics
-from mtil.encoders.config import NormalizationConfig
+from mtil.encoders.config import NormalizationConfig, PointsConfig
 from mtil.encoders.normalizer import Normalizer
+from mtil.encoders.relative import RelativePositions
 from mtil.types import FeatureSpec
 
 
 class StateEncoder(nn.Module):
-    """Normalises every state key and strings the history together.
+    """Normalises every state key and strings the history together, with the displacements between points, if any.
 
     Args:
         features: The keys, in order.
         history: Observations in a window.
+        points: Which dimensions are positions.
+
+    Raises:
+        ConfigError: The points are not in the data.
     """
 
-    def __init__(self, features: Sequence[FeatureSpec], *, history: int) -> None:
+    def __init__(self, features: Sequence[FeatureSpec], *, history: int, points: PointsConfig | None = None) -> None:
         super().__init__()
         self._keys = [feature.key for feature in features]
         self.normalizers = nn.ModuleList(Normalizer(feature.shape[0]) for feature in features)
-        self.width = history * sum(feature.shape[0] for feature in features)
+        self.relative = RelativePositions(points, features) if points else None
+        hidden = {key: self.relative.hidden(key) if self.relative else () for key in self._keys}
+        self._seen = {
+            feature.key: [dim for dim in range(feature.shape[0]) if dim not in hidden[feature.key]]
+            for feature in features
+        }
+        self.width = history * (sum(map(len, self._seen.values())) + (self.relative.width if self.relative else 0))
 
     def fit(self, statistics: Mapping[str, FeatureStatistics], config: NormalizationConfig) -> None:
         """Fix the normalisation of each key."""
@@ -39,6 +50,9 @@ class StateEncoder(nn.Module):
     ) -> Float[Tensor, "B F"]:
         """Features of a window; `valid` tells which dimensions of a key are no padding."""
         encoded = [normalizer(observations[key], valid[key].unsqueeze(1)) for key, normalizer in self._each()]
+        if self.relative is not None:
+            encoded = [each[..., self._seen[key]] for each, key in zip(encoded, self._keys, strict=True)]
+            encoded.append(self.relative(observations, valid))
         return torch.cat([features.flatten(1) for features in encoded], dim=1)
 
     def _each(self) -> list[tuple[str, Normalizer]]:

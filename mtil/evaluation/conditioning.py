@@ -3,8 +3,9 @@
 Legend: Z width of z.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -52,7 +53,7 @@ def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | N
 def descriptors(
     policy: Policy, kind: str, tasks: Sequence[str], *, instructions: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, list[Descriptor]]:
-    """Descriptors of each task: one for its name, or one for each sentence that tells it.
+    """Descriptors of each task: one for its name, one for each sentence that tells it, or one that says nothing.
 
     Args:
         policy: The policy.
@@ -68,8 +69,10 @@ def descriptors(
     if instructions is not None and kind != "language":
         raise ConfigError(f"instructions are given, but the policy is conditioned on {kind}; expected language")
     told = {task: _told(policy, kind, task, instructions) for task in tasks}
-    embedded = iter(policy.embed(kind, [descriptor for each in told.values() for descriptor in each]))
-    return {task: [Descriptor(words, next(embedded)) for words in each] for task, each in told.items()}
+    everything = list(dict.fromkeys([*_vocabulary(policy, kind, instructions), *chain.from_iterable(told.values())]))
+    # Matrix kernels round differently by batch size: z must not depend on which tasks are evaluated.
+    embedded = dict(zip(everything, policy.embed(kind, everything), strict=True))
+    return {task: [Descriptor(words, embedded[words]) for words in each] for task, each in told.items()}
 
 
 def read_instructions(path: Path) -> dict[str, list[str]]:
@@ -92,11 +95,26 @@ def read_instructions(path: Path) -> dict[str, list[str]]:
 def _told(policy: Policy, kind: str, task: str, instructions: Mapping[str, Sequence[str]] | None) -> Sequence[str]:
     if kind == "one_hot":
         return (task,)
+    if kind == "none":
+        return ("",)
     if instructions is None:
         return policy.spec.tasks[policy.spec.position(task)].instructions or _untold(task)
     if task not in instructions:
         raise ConfigError(f"no instructions for task {task!r}; found some for: {', '.join(instructions)}")
     return instructions[task]
+
+
+def _vocabulary(policy: Policy, kind: str, instructions: Mapping[str, Sequence[str]] | None) -> Iterable[str]:
+    """All that could be told."""
+    match kind:
+        case "one_hot":
+            return policy.spec.task_names
+        case "language" if instructions is not None:
+            return chain.from_iterable(instructions.values())
+        case "language":
+            return chain.from_iterable(task.instructions for task in policy.spec.tasks)
+        case _:
+            return ()
 
 
 def _is_sentence(value: object) -> bool:

@@ -9,7 +9,8 @@ from mtil.evaluation.conditioning import Descriptors
 from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, Outcome, summary
 from mtil.evaluation.peers import Peers
 from mtil.evaluation.rollout import Actor, Recording, Trial, ended, roll_out
-from mtil.sim.base import Simulator, load, placement
+from mtil.evaluation.trials import first_filmed, trials_of
+from mtil.sim.base import Simulator, Stream, load
 
 Progress = Callable[[Outcome], object]
 
@@ -25,6 +26,7 @@ def evaluate(
     condition: str,
     checkpoint: str,
     tasks: Iterable[str] | None = None,
+    stream: Stream = "evaluation",
     recording: Recording | None = None,
     peers: Peers | None = None,
     progress: Progress | None = None,
@@ -40,12 +42,13 @@ def evaluate(
         simulator: Name of the suite.
         descriptors: Embeddings z of each task, one at least.
         episodes: Episodes of each task.
-        seed: Seed of the placements, drawn from another stream than those of the demonstrations.
+        seed: Seed of the placements.
         workers: Processes that the environments run in.
         condition: Kind of the descriptors, for the protocol.
         checkpoint: Where the policy came from, for the protocol.
         tasks: Names of the tasks; all of the suite's unless given.
-        recording: Where films go, and what they show.
+        stream: What the placements are drawn from; never those of the demonstrations.
+        recording: Where films of each task's first episode go, and what they show.
         peers: The ranks that evaluate together, if they are several.
         progress: Called with each outcome of this rank as it comes.
 
@@ -56,16 +59,16 @@ def evaluate(
     """
     assert episodes >= 1, "an evaluation needs an episode"
     suite = load(simulator)
-    chosen = _chosen(suite, tasks)
-    trials = _trials(chosen, descriptors, episodes=episodes, seed=seed, recording=recording)
-    peers = peers or Peers()
-    mine: list[Outcome] = []
-    part = peers.rank.stretch(trials)
-    for outcome in roll_out(actor, part, simulator=simulator, workers=workers, recording=recording):
-        mine.append(outcome)
-        if progress is not None:
-            progress(outcome)
-    outcomes = _gathered(mine, trials, peers)
+    trials = trials_of(_chosen(suite, tasks), descriptors, episodes=range(episodes), seed=seed, stream=stream)
+    outcomes = run_trials(
+        actor,
+        first_filmed(trials, recording),
+        simulator=simulator,
+        workers=workers,
+        recording=recording,
+        peers=peers,
+        progress=progress,
+    )
     protocol = EvaluationProtocol(
         suite=simulator,
         seed=seed,
@@ -78,6 +81,48 @@ def evaluate(
     return summary(protocol, outcomes)
 
 
+def run_trials(
+    actor: Actor,
+    trials: Sequence[Trial],
+    *,
+    simulator: str,
+    workers: int,
+    recording: Recording | None = None,
+    known: Iterable[Outcome] = (),
+    peers: Peers | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """How each trial ends, in their order; the ranks share the work, and all return the same.
+
+    Args:
+        actor: The policy, in a fixed number of slots.
+        trials: What to run.
+        simulator: Name of the suite.
+        workers: Processes that the environments run in.
+        recording: What the films of trials show that have one.
+        known: Outcomes of trials that need not be run again; those that the first rank knows count.
+        peers: The ranks, if they are several.
+        progress: Called with each new outcome of this rank as it comes.
+
+    Raises:
+        SimulatorError: An environment or another rank fails.
+        OutputError: A film cannot be written.
+    """
+    peers = peers or Peers()
+    earlier = _shared(known if peers.rank.first else (), trials, peers)
+    rest = [trial for trial, outcome in zip(trials, earlier, strict=True) if outcome is None]
+    mine: list[Outcome] = []
+    part = peers.rank.stretch(rest)
+    for outcome in roll_out(actor, part, simulator=simulator, workers=workers, recording=recording):
+        mine.append(outcome)
+        if progress is not None:
+            progress(outcome)
+    later = _shared(mine, trials, peers)
+    outcomes = [before or after for before, after in zip(earlier, later, strict=True)]
+    assert None not in outcomes, "a trial was not run"
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
 def _chosen(suite: Simulator, tasks: Iterable[str] | None) -> list[str]:
     """The names asked for, in the suite's order."""
     names = [task.name for task in suite.tasks()]
@@ -87,33 +132,13 @@ def _chosen(suite: Simulator, tasks: Iterable[str] | None) -> list[str]:
     return [name for name in names if name in wanted]
 
 
-def _trials(
-    tasks: Sequence[str], descriptors: Descriptors, *, episodes: int, seed: int, recording: Recording | None
-) -> list[Trial]:
-    for task in tasks:
-        if not descriptors.get(task):
-            raise SimulatorError(f"task {task!r}: no descriptor tells the policy of it; told: {', '.join(descriptors)}")
-    return [
-        Trial(
-            task=task,
-            episode=episode,
-            placement=placement("evaluation", seed, task, episode),
-            told=descriptors[task][episode % len(descriptors[task])].words,
-            z=descriptors[task][episode % len(descriptors[task])].z,
-            video=recording.folder / f"{task}.mp4" if recording and episode == 0 else None,
-        )
-        for task in tasks
-        for episode in range(episodes)
-    ]
-
-
-def _gathered(outcomes: Iterable[Outcome], trials: Sequence[Trial], peers: Peers) -> list[Outcome]:
-    """The outcomes of all ranks' trials: of a table with a row for each trial, every rank fills its own rows."""
+def _shared(outcomes: Iterable[Outcome], trials: Sequence[Trial], peers: Peers) -> list[Outcome | None]:
+    """What all ranks together know of each trial: in a table with a row for each, every rank fills its own rows."""
     rows = {(trial.task, trial.episode): row for row, trial in enumerate(trials)}
-    table = torch.zeros(len(trials), 2, dtype=torch.int64)
+    table = torch.zeros(len(trials), 4, dtype=torch.int64)
     for each in outcomes:
-        table[rows[each.task, each.episode]] = torch.tensor([each.success, each.length])
+        table[rows[each.task, each.episode]] = torch.tensor([True, each.success, each.length, each.reruns])
     return [
-        ended(trial, success=bool(success), length=length)
-        for trial, (success, length) in zip(trials, peers.total(table).tolist(), strict=True)
+        ended(trial, success=bool(success), length=length, reruns=reruns) if is_known else None
+        for trial, (is_known, success, length, reruns) in zip(trials, peers.total(table).tolist(), strict=True)
     ]

@@ -78,6 +78,8 @@ class EvaluationProtocol:
         weights: Digest of the policy's weights, to know them again by.
         control: What it was told in place of its task, if this is a control.
         instructions: The file of sentences that replaced those of the training, if one did.
+        path: The checkpoint's file.
+        replay: The one episode that was run again, if it was not all of them.
     """
 
     suite: str
@@ -91,6 +93,8 @@ class EvaluationProtocol:
     weights: str | None = None
     control: Control | None = None
     instructions: str | None = None
+    path: str | None = None
+    replay: int | None = None
 
 
 @dataclass(frozen=True)

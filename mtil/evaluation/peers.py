@@ -56,23 +56,30 @@ def joined(rank: Rank) -> Iterator[Peers]:
     if rank.count == 1:
         yield Peers()
         return
-    group = _connect(rank)
+    peers = _connect(rank)
     try:
-        yield Peers(rank, group)
+        yield peers
     finally:
         dist.destroy_process_group()
 
 
-def _connect(rank: Rank) -> dist.ProcessGroup:
+def connected(rank: Rank) -> Peers:
+    """The ranks of a job that are connected already, as those of a training are; all must call this."""
+    if rank.count == 1:
+        return Peers()
+    group = dist.new_group(timeout=_PATIENCE, backend="gloo")
+    assert isinstance(group, dist.ProcessGroup), "every rank is in the group"
+    return Peers(rank, group)
+
+
+def _connect(rank: Rank) -> Peers:
     address = _address(rank.count)
     try:
         dist.init_process_group("gloo", timeout=_ARRIVAL, rank=rank.index, world_size=rank.count)
-        group = dist.new_group(timeout=_PATIENCE)
+        return connected(rank)
     except (RuntimeError, ValueError) as error:
         problem = str(error).partition("\n")[0]
         raise ConfigError(f"the {rank.count} ranks cannot meet at {address}: {problem}") from None
-    assert isinstance(group, dist.ProcessGroup), "every rank is in the group"
-    return group
 
 
 def _address(ranks: int) -> str:

@@ -1,4 +1,4 @@
-"""Results on disk."""
+"""Results on disk: a run keeps those of its checkpoints in `RUN/evaluation/*.json`."""
 
 import json
 import os
@@ -8,8 +8,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from mtil.errors import CheckpointError, OutputError
-from mtil.evaluation.metrics import EvaluationResult
+from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult
 from mtil.files import replacing
+
+FOLDER = "evaluation"  # in a run directory
 
 _RESULT = TypeAdapter(EvaluationResult)
 
@@ -30,6 +32,19 @@ def write_json(path: Path, result: EvaluationResult) -> None:
             partial.write_text(json.dumps(to_json(result), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path}: the result cannot be written: {error.strerror}") from None
+
+
+def result_path(run: Path, protocol: EvaluationProtocol, digest: str) -> Path:
+    """Where the result of an evaluation belongs in a run directory.
+
+    Args:
+        run: The run directory.
+        protocol: How the episodes are run.
+        digest: Of everything that decides their outcomes.
+    """
+    kind = protocol.condition if protocol.control is None else f"{protocol.condition}-{protocol.control}"
+    name = f"{protocol.suite}_{kind}_seed-{protocol.seed}_step-{protocol.step}_{digest[:8]}.json"
+    return run / FOLDER / name.replace("/", "-")
 
 
 def check_writable(path: Path) -> None:
@@ -60,3 +75,14 @@ def read_json(path: Path) -> EvaluationResult:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "file"
         raise CheckpointError(f"{path}: not a result of an evaluation: {key}: {first['msg']}") from None
+
+
+def results_of(run: Path) -> dict[Path, EvaluationResult]:
+    """The results in a run directory, by file, sorted by its name; none if the run was never evaluated.
+
+    Raises:
+        CheckpointError: There is no such directory, or a file in it cannot be read or holds something else.
+    """
+    if not run.is_dir():
+        raise CheckpointError(f"{run}: no such run directory")
+    return {path: read_json(path) for path in sorted((run / FOLDER).glob("*.json"))}

@@ -1,11 +1,19 @@
 """A result as a table to read in a terminal."""
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, MeanResult, TaskResult
+from mtil.evaluation.metrics import Control, EvaluationProtocol, EvaluationResult, MeanResult, TaskResult
+from mtil.evaluation.sentences import SentenceResult, failing_sentences
+
+_CONTROLS: dict[Control, str] = {
+    "wrong": "the policy was told another task than the one that it was to do",
+    "absent": "the policy was not told its task (z = 0)",
+}
 
 
 def print_table(result: EvaluationResult) -> None:
@@ -24,19 +32,41 @@ def table(result: EvaluationResult) -> Group:
     for task in result.tasks:
         counts = f"{task.successes}/{task.episodes}"
         rows.add_row(task.task, counts, _percent(task.rate), _interval(task), f"{task.mean_length:.1f}")
-    return Group(rows, Text(protocol(result.protocol)))
+    parts = [rows, Text(protocol(result.protocol))]
+    if reruns := sum(outcome.reruns > 0 for outcome in result.outcomes):
+        parts.append(Text(f"{reruns} episodes were run again because their environment process had died or hung."))
+    if result.protocol.instructions is not None and (worst := failing_sentences(result.outcomes)):
+        parts.append(_sentences(worst))
+    return Group(*parts)
 
 
 def protocol(protocol: EvaluationProtocol) -> str:
     """How the episodes were run, in words, so that nobody has to guess what a rate means."""
+    sentences = "" if protocol.instructions is None else f", with the sentences of {protocol.instructions}"
+    control = "" if protocol.control is None else f"CONTROL: {_CONTROLS[protocol.control]}.\n"
     return (
-        f"{protocol.suite}, {protocol.episodes_per_task} episodes a task, each from a held-out placement "
+        f"{control}{protocol.suite}, {_episodes(protocol)}, each from a held-out placement "
         f"(seed {protocol.seed} of a random stream that collection never draws from) and at most {protocol.horizon} "
         f"steps long.\n"
         f"Success rule: {protocol.success}.\n"
-        f"Condition: {protocol.condition}.\nCheckpoint: {protocol.checkpoint}.\n"
+        f"Condition: {protocol.condition}{sentences}.\nCheckpoint: {protocol.checkpoint}.\n"
         f"Intervals: Wilson's; that of the mean at the tasks' effective sample size."
     )
+
+
+def _episodes(protocol: EvaluationProtocol) -> str:
+    if protocol.replay is not None:
+        return f"episode {protocol.replay} of each task alone"
+    return f"{protocol.episodes_per_task} episodes a task"
+
+
+def _sentences(worst: Sequence[SentenceResult]) -> Table:
+    rows = Table(box=box.SIMPLE, pad_edge=False, title="sentences that fail most", title_justify="left")
+    for column in ("task", "sentence", "successes"):
+        rows.add_column(column, justify="right" if column == "successes" else "left")
+    for each in worst:
+        rows.add_row(each.task, Text(each.sentence), f"{each.successes}/{each.episodes}")
+    return rows
 
 
 def _percent(rate: float) -> str:

@@ -13,18 +13,22 @@ from torch import Tensor
 from mtil.errors import SimulatorError
 from mtil.policies.policy import Policy
 
+BATCH = 32
+"""Slots that the policy decides for at once."""
+
 Observation = Mapping[str, Shaped[np.ndarray, "..."]]
 
 
 class Actor:
-    """Acts in a fixed number of slots: raw observations in, raw actions out, an observation history for each slot.
+    """Acts in many slots: raw observations in, raw actions out, an observation history for each slot.
 
-    The policy is always called with every slot, idle ones included: matrix kernels round differently by batch size, and
-    what happens in one slot must not depend on which others are busy.
+    The policy is always called with a batch of the same size, padded where fewer slots have something to decide: matrix
+    kernels round differently by batch size, and what happens in a slot must depend neither on which others are busy nor
+    on how many there are. On a row's place in the batch they do not depend where layers are a multiple of 4 wide.
 
     Args:
         policy: Put into evaluation mode.
-        slots: Environments served at once.
+        slots: Environments served.
     """
 
     def __init__(self, policy: Policy, *, slots: int) -> None:
@@ -35,46 +39,59 @@ class Actor:
         features, history = self._spec.observations, policy.config.history
         self._history = {f.key: np.zeros((slots, history, *f.shape), np.float32) for f in features}
         self._valid = {f.key: np.zeros((slots, *f.shape), bool) for f in features}
+        self._widths = {f.key: [0] * slots for f in features}
         self._z = torch.zeros(slots, policy.task_encoder.width, device=self._device)
-        self._actions = np.zeros(slots, np.int64)
-        self._fresh = np.ones(slots, bool)
+        self._actions = [0] * slots
+        self._fresh = [True] * slots
 
     def reset(self, row: int, z: Float[Tensor, " Z"], task: str) -> None:
         """Begin an episode of a task in a slot, conditioned on z."""
         position = self._spec.position(task)
         for feature in self._spec.observations:
             self._valid[feature.key][row] = self._spec.valid(feature)[position]
-        self._actions[row] = self._spec.widths[self._spec.action.key][position]
+            self._widths[feature.key][row] = int(self._valid[feature.key][row].sum())
+        self._actions[row] = int(self._spec.widths[self._spec.action.key][position])
         self._z[row] = z.detach()
         self._fresh[row] = True
 
-    @torch.inference_mode()
     def act(self, observations: Sequence[Observation | None]) -> list[Float[np.ndarray, " A"] | None]:
         """One action for each slot that has an observation; None for those without.
 
         Raises:
             SimulatorError: An observation lacks a key that the policy needs, or has another size.
         """
+        actions: list[Float[np.ndarray, " A"] | None] = [None] * len(observations)
+        rows = [row for row, observation in enumerate(observations) if observation is not None]
         self._remember({row: observation for row, observation in enumerate(observations) if observation is not None})
-        history = {key: torch.from_numpy(value).to(self._device) for key, value in self._history.items()}
-        valid = {key: torch.from_numpy(value).to(self._device) for key, value in self._valid.items()}
-        actions = self._policy.act(history, valid, self._z)[:, 0].float().cpu().numpy()
-        return [
-            None if observation is None else actions[row, : self._actions[row]].copy()
-            for row, observation in enumerate(observations)
-        ]
+        for start in range(0, len(rows), BATCH):
+            some = rows[start : start + BATCH]
+            for row, action in zip(some, self._decide(some), strict=False):
+                actions[row] = action[: self._actions[row]]
+        return actions
+
+    @torch.inference_mode()
+    def _decide(self, rows: list[int]) -> Float[np.ndarray, "_ A"]:
+        """The actions of at most a batch of slots; what pads the batch comes after them."""
+        batch = np.array(rows + rows[:1] * (BATCH - len(rows)))
+        history = {key: torch.from_numpy(value[batch]).to(self._device) for key, value in self._history.items()}
+        valid = {key: torch.from_numpy(value[batch]).to(self._device) for key, value in self._valid.items()}
+        z = self._z[torch.from_numpy(batch).to(self._device)]
+        return self._policy.act(history, valid, z)[:, 0].float().cpu().numpy()
 
     def _remember(self, observations: Mapping[int, Observation]) -> None:
         rows = list(observations)
         for key, history in self._history.items():
-            history[rows, :-1] = history[rows, 1:]
+            if history.shape[1] > 1:
+                history[rows, :-1] = history[rows, 1:]
+            widths = self._widths[key]
             for row, observation in observations.items():
-                width = int(self._valid[key][row].sum())
+                width = widths[row]
                 history[row, -1, :width] = _of_shape(observation, key, (width,))
-        fresh = [row for row in rows if self._fresh[row]]
-        for history in self._history.values():
-            history[fresh] = history[fresh, -1:]
-        self._fresh[rows] = False
+        for row in rows:
+            if self._fresh[row]:
+                self._fresh[row] = False
+                for history in self._history.values():
+                    history[row] = history[row, -1:]
 
 
 def _of_shape(observation: Observation, key: str, shape: tuple[int, ...]) -> Shaped[np.ndarray, "..."]:

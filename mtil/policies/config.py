@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from mtil.config import Config
-from mtil.encoders.config import LanguageConfig, NormalizationConfig, TaskEncoderConfig
+from mtil.encoders.config import LanguageConfig, NormalizationConfig, PointsConfig, TaskEncoderConfig
 
 MinStd = Annotated[float, Field(ge=1e-4, le=1.0, description="Smallest standard deviation, in normalised action units")]
 
@@ -65,4 +65,5 @@ class PolicyConfig(Config):
     task_encoder: TaskEncoderConfig = LanguageConfig()
     trunk: MLPTrunkConfig = MLPTrunkConfig()
     head: HeadConfig = GaussianHeadConfig()
+    points: PointsConfig | None = Field(default=None, description="Positions among the observations; null: none known")
     normalization: NormalizationConfig = NormalizationConfig()

@@ -13,11 +13,12 @@ from mtil.data.batch import Batch
 from mtil.data.descriptors import DescriptorKind, descriptor_table
 from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.base import TaskEncoder
-from mtil.encoders.config import LanguageConfig, OneHotConfig, TaskEncoderConfig
+from mtil.encoders.config import LanguageConfig, OneHotConfig, TaskEncoderConfig, UnconditionalConfig
 from mtil.encoders.language import LanguageEncoder
 from mtil.encoders.normalizer import Normalizer
 from mtil.encoders.observation import StateEncoder
 from mtil.encoders.one_hot import OneHotEncoder
+from mtil.encoders.unconditional import UnconditionalEncoder
 from mtil.errors import CheckpointError, unknown
 from mtil.policies.config import PolicyConfig
 from mtil.policies.heads import ActionDistribution, build_head
@@ -39,7 +40,7 @@ class Policy(nn.Module):
         self.config, self.spec = config, spec
         actions = spec.action.shape[0]
         self.task_encoder = build_task_encoder(config.task_encoder, spec, embeddings)
-        self.observation_encoder = StateEncoder(spec.observations, history=config.history)
+        self.observation_encoder = StateEncoder(spec.observations, history=config.history, points=config.points)
         self.trunk = MLPTrunk(config.trunk, features=self.observation_encoder.width, condition=self.task_encoder.width)
         self.head = build_head(config.head, features=self.trunk.width, chunk=config.chunk, actions=actions)
         self.action_normalizer = Normalizer(actions)
@@ -81,7 +82,7 @@ class Policy(nn.Module):
         self.head.fit(self.action_normalizer(actions.low), self.action_normalizer(actions.high))
 
     def embed(self, kind: str, descriptors: Sequence[str]) -> Float[Tensor, "N Z"]:
-        """The embeddings z of raw descriptors: task names (`one_hot`) or sentences (`language`).
+        """The embeddings z of raw descriptors: task names (`one_hot`), sentences (`language`), anything (`none`).
 
         Raises:
             CheckpointError: The policy does not take this kind.
@@ -144,5 +145,7 @@ def build_task_encoder(config: TaskEncoderConfig, spec: DatasetSpec, embeddings:
                 width=config.width,
                 hidden=config.hidden,
             )
+        case UnconditionalConfig():
+            return UnconditionalEncoder(width=config.width)
         case _:
             assert_never(config)

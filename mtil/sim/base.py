@@ -15,10 +15,10 @@ from mtil.types import Task
 Expert = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 """From one observation to the raw action, which may lie outside the action space."""
 
-Stream = Literal["collection", "evaluation"]
+Stream = Literal["collection", "evaluation", "validation"]
 
 _GROUP = "mtil.simulators"
-_STREAMS = {"collection": 0, "evaluation": 1}
+_STREAMS = {"collection": 0, "evaluation": 1, "validation": 1 << 63}  # what a stream adds to 62 bits in the middle
 
 
 class Simulator(ABC):
@@ -92,16 +92,16 @@ def load(name: str) -> Simulator:
 
 
 def placement(stream: Stream, seed: int, task: str, episode: int) -> int:
-    """The seed that an episode starts from. The streams never meet, whatever the seeds: the lowest bit is the stream.
+    """The seed that an episode starts from. The streams never meet: the lowest and highest bits tell.
 
     Args:
-        stream: What the episode is for.
+        stream: What the episode is for: demonstrations, success rates to be told, or choices made along the way.
         seed: The user's seed, not negative.
         task: Name of the task.
         episode: Position of the episode in the stream.
 
     Returns:
-        An integer of 63 bits.
+        An integer of 63 bits; of the stream "validation", of 64.
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(task.encode()), episode))
     return (int(sequence.generate_state(1, np.uint64)[0]) >> 2 << 1) | _STREAMS[stream]

@@ -1,11 +1,13 @@
 """Environments in processes of their own: commands for many slots in, what came of them out.
 
-A slot is a place in which one episode after another runs; slot s is served by worker s modulo the number of workers.
-Each message to a worker carries the commands of all its slots that have one.
+Slot s is served by worker s modulo the number of workers, which does what it is sent in that order. A worker that dies
+or hangs is replaced, and the slots that it served are told that their episodes are lost.
 """
 
+import ctypes
 import os
 import signal
+import time
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -13,57 +15,32 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from pathlib import Path
-from typing import Any
-
-import gymnasium
-import numpy as np
-from jaxtyping import Float, Shaped
 
 from mtil.errors import MtilError, SimulatorError
-from mtil.sim.base import Simulator, load
-from mtil.sim.video import VideoWriter
+from mtil.sim.base import load
+from mtil.sim.slot import Command, Reset, Slot, Transition
 
-_PATIENCE = 10.0  # seconds that a worker has to finish what it does before it is killed
+PATIENCE = 60.0  # seconds: longer than making any environment takes, even on a machine that is busy
+_BIRTH = 60.0  # seconds more that a worker has to start
+_FAREWELL = 10.0  # seconds that a worker has to finish what it does at the end before it is killed
 _ONE_THREAD: dict[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-_DEFAULT_FPS = 30
+_NOBODY = -1
+
+Messages = dict[int, Command]
+_SPAWN = get_context("spawn")
 
 
 @dataclass(frozen=True)
-class Reset:
-    """The command to begin an episode.
+class Lost:
+    """What comes of a command, or of none, where the worker dies or hangs: the slot's episode is to begin again.
 
     Attributes:
-        task: Name of the task.
-        placement: Seed that decides where everything stands.
-        video: The mp4 to film the episode to, if it is to be filmed.
+        how: What became of the process, in words.
+        suspect: Whether the worker was at work in this slot; where it was in none, all of its slots are suspects.
     """
 
-    task: str
-    placement: int
-    video: Path | None = None
-
-
-Command = Reset | Float[np.ndarray, " A"]
-"""A reset, or an action to take."""
-
-
-@dataclass(frozen=True)
-class Transition:
-    """What came of a command.
-
-    Attributes:
-        observation: What is seen now, by key.
-        steps: Steps taken since the reset.
-        success: Whether the step reached the task's goal.
-        done: Whether the episode is over: the goal reached, or no step left.
-    """
-
-    observation: Mapping[str, Shaped[np.ndarray, "..."]]
-    steps: int
-    success: bool
-    done: bool
+    how: str
+    suspect: bool
 
 
 class EnvironmentPool:
@@ -74,75 +51,60 @@ class EnvironmentPool:
         workers: Number of processes.
         camera: Camera of the films, needed only if there are any.
         image_size: Height and width of the films in pixels.
+        patience: Seconds without an answer after which a worker that has started is held to hang.
     """
 
-    def __init__(self, simulator: str, *, workers: int, camera: str | None = None, image_size: int = 240) -> None:
+    def __init__(
+        self,
+        simulator: str,
+        *,
+        workers: int,
+        camera: str | None = None,
+        image_size: int = 240,
+        patience: float = PATIENCE,
+    ) -> None:
         assert workers >= 1, "an environment pool needs a worker"
-        self._busy: set[Connection] = set()
-        self._processes: dict[Connection, SpawnProcess] = {}
-        context = get_context("spawn")
+        self._birth = (simulator, camera, image_size)
+        self._patience = patience
         with _conditions_of_birth():
-            for _ in range(workers):
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_serve, args=(theirs, simulator, camera, image_size), daemon=True)
-                process.start()
-                theirs.close()  # theirs alone, so that its end is noticed here
-                self._processes[ours] = process
+            self._workers = [_Worker(*self._birth) for _ in range(workers)]
 
     @property
     def busy(self) -> bool:
         """Whether an answer is still to come."""
-        return bool(self._busy)
+        return any(worker.unanswered for worker in self._workers)
 
     def send(self, commands: Mapping[int, Command]) -> None:
-        """Set slots to work, each of a worker that has nothing left to answer.
-
-        Raises:
-            SimulatorError: A worker has died.
-        """
-        pipes = list(self._processes)
-        batches = defaultdict(dict)
+        """Set slots to work; a worker that is busy does it afterwards, and answers these slots at once."""
+        messages: dict[int, Messages] = defaultdict(dict)
         for slot, command in commands.items():
-            batches[pipes[slot % len(pipes)]][slot] = command
-        for pipe, batch in batches.items():
-            assert pipe not in self._busy, "a worker was sent commands before it answered the last ones"
-            try:
-                pipe.send(batch)
-            except OSError:
-                raise self._death(pipe) from None
-            self._busy.add(pipe)
+            messages[slot % len(self._workers)][slot] = command
+        for index, message in messages.items():
+            self._workers[index].send(message)
 
-    def receive(self) -> dict[int, Transition]:
+    def receive(self) -> dict[int, Transition | Lost]:
         """The answers of every worker that is ready, at least one, by slot.
 
         Raises:
             MtilError: What went wrong in an environment.
-            SimulatorError: A worker has died.
         """
-        transitions: dict[int, Transition] = {}
-        for pipe in wait(self._busy):
-            assert isinstance(pipe, Connection)
-            self._busy.remove(pipe)
-            try:
-                answer = pipe.recv()
-            except (EOFError, OSError):
-                raise self._death(pipe) from None
-            if isinstance(answer, MtilError):
-                raise answer
-            transitions.update(answer)
-        return transitions
+        assert self.busy, "nothing was sent that is to be answered"
+        answers: dict[int, Transition | Lost] = {}
+        while self.busy and not answers:
+            busy = [index for index, worker in enumerate(self._workers) if worker.unanswered]
+            timeout = min(self._workers[index].last_sign for index in busy) + self._patience - time.monotonic()
+            ready = wait([self._workers[index].pipe for index in busy], max(0.0, timeout))
+            for index in busy:
+                answers |= self._hear(index, ready=self._workers[index].pipe in ready)
+        return answers
 
     def close(self) -> None:
         """End the processes; films that are not finished are lost."""
-        self._busy.clear()
-        for pipe in self._processes:
-            pipe.close()
-        for process in self._processes.values():
-            process.join(_PATIENCE)
-            if process.is_alive():
-                process.kill()
-                process.join()
-        self._processes.clear()
+        for worker in self._workers:
+            worker.pipe.close()
+        for worker in self._workers:
+            worker.end(_FAREWELL)
+        self._workers.clear()
 
     def __enter__(self) -> "EnvironmentPool":
         return self
@@ -150,10 +112,89 @@ class EnvironmentPool:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _death(self, pipe: Connection) -> SimulatorError:
-        process = self._processes[pipe]
-        process.join(_PATIENCE)
-        return SimulatorError(f"an environment process died (exit status {process.exitcode}); its last words are above")
+    def _hear(self, index: int, *, ready: bool) -> dict[int, Transition] | dict[int, Lost]:
+        worker = self._workers[index]
+        if ready:
+            try:
+                return worker.receive()
+            except (EOFError, OSError):
+                return self._replace(index, hung=False)
+        if time.monotonic() - worker.last_sign > self._patience:
+            return self._replace(index, hung=True)
+        return {}
+
+    def _replace(self, index: int, *, hung: bool) -> dict[int, Lost]:
+        """A new worker in the place of one that is lost, with all episodes that it ran."""
+        worker = self._workers[index]
+        worker.pipe.close()
+        status = worker.end(0.0 if hung else _FAREWELL)
+        how = f"hung for {self._patience:g} s" if hung else f"died ({status})"
+        with _conditions_of_birth():
+            self._workers[index] = _Worker(*self._birth)
+        suspects = {worker.at_work} & worker.episodes or worker.episodes
+        return {slot: Lost(how, suspect=slot in suspects) for slot in worker.episodes}
+
+
+class _Worker:
+    """A process, this end of the pipe to it, and what is known of it.
+
+    Attributes:
+        pipe: Where commands go and answers come from.
+        episodes: Slots with an episode that has begun, or is about to, and has not ended.
+        unanswered: Number of messages that it has still to answer.
+        last_sign: When it last answered, or was sent something while it had nothing to do, or is to have started; of a
+            monotonic clock.
+    """
+
+    def __init__(self, simulator: str, camera: str | None, image_size: int) -> None:
+        self.pipe, theirs = _SPAWN.Pipe()
+        self.episodes: set[int] = set()
+        self.unanswered = 0
+        self.last_sign = time.monotonic() + _BIRTH
+        self._at_work = _SPAWN.RawValue("q", _NOBODY)
+        arguments = (theirs, self._at_work, simulator, camera, image_size)
+        self._process = _SPAWN.Process(target=_serve, args=arguments, daemon=True)
+        self._process.start()
+        theirs.close()  # theirs alone, so that its end is noticed here
+
+    @property
+    def at_work(self) -> int:
+        """The slot that it is, or was, at work in; -1: in none."""
+        return self._at_work.value
+
+    def send(self, message: Messages) -> None:
+        self.episodes.update(slot for slot, command in message.items() if isinstance(command, Reset))
+        if not self.unanswered:
+            self.last_sign = max(self.last_sign, time.monotonic())
+        self.unanswered += 1
+        with suppress(OSError):  # it is dead, which the next look for its answers finds out
+            self.pipe.send(message)
+
+    def receive(self) -> dict[int, Transition]:
+        """The answer to the oldest message.
+
+        Raises:
+            MtilError: What it says went wrong.
+            EOFError: It is dead.
+            OSError: It died in the middle of a word.
+        """
+        answer = self.pipe.recv()
+        if isinstance(answer, MtilError):
+            raise answer
+        self.unanswered -= 1
+        self.last_sign = time.monotonic()
+        self.episodes.difference_update(slot for slot, transition in answer.items() if transition.done)
+        return answer
+
+    def end(self, patience: float) -> str:
+        """Wait for the process to end, or kill it after some seconds; what it ended with, in words."""
+        self._process.join(patience)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        status = self._process.exitcode
+        assert status is not None, "a process that has ended has a status"
+        return f"exit status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
 
 
 @contextmanager
@@ -172,15 +213,20 @@ def _conditions_of_birth() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _serve(pipe: Connection, simulator: str, camera: str | None, image_size: int) -> None:
+def _serve(pipe: Connection, at_work: ctypes.c_longlong, simulator: str, camera: str | None, image_size: int) -> None:
     """A worker's life: obey until the other end of the pipe is closed, or something goes wrong."""
-    slots: dict[int, _Slot] = {}
+    slots: dict[int, Slot] = {}
     try:
         suite = load(simulator)
         while (commands := _next(pipe)) is not None:
-            for slot in commands.keys() - slots.keys():
-                slots[slot] = _Slot(suite, camera=camera, image_size=image_size)
-            _answer(pipe, {slot: slots[slot].obey(command) for slot, command in commands.items()})
+            answer: dict[int, Transition] = {}
+            for slot, command in commands.items():
+                at_work.value = slot
+                if slot not in slots:
+                    slots[slot] = Slot(suite, camera=camera, image_size=image_size)
+                answer[slot] = slots[slot].obey(command)
+            at_work.value = _NOBODY
+            _answer(pipe, answer)
     except Exception as error:
         _answer(pipe, _explained(error))
     finally:
@@ -188,7 +234,7 @@ def _serve(pipe: Connection, simulator: str, camera: str | None, image_size: int
             slot.close()
 
 
-def _next(pipe: Connection) -> dict[int, Command] | None:
+def _next(pipe: Connection) -> Messages | None:
     try:
         return pipe.recv()
     except (EOFError, OSError):
@@ -205,72 +251,3 @@ def _explained(error: Exception) -> MtilError:
     ours = error if isinstance(error, MtilError) else SimulatorError(f"{type(error).__name__}: {error}")
     ours.add_note(traceback.format_exc())
     return ours
-
-
-class _Slot:
-    """One environment at a time, and its film. It is kept for as long as the task stays the same."""
-
-    def __init__(self, simulator: Simulator, *, camera: str | None, image_size: int) -> None:
-        self._simulator = simulator
-        self._camera = camera
-        self._image_size = image_size
-        self._env: gymnasium.Env | None = None
-        self._task: str | None = None
-        self._has_camera = False
-        self._film: VideoWriter | None = None
-        self._steps = 0
-
-    def obey(self, command: Command) -> Transition:
-        try:
-            return self._reset(command) if isinstance(command, Reset) else self._step(command)
-        except MtilError:
-            raise
-        except Exception as error:
-            raise SimulatorError(f"{self._task}: {type(error).__name__}: {error}") from error
-
-    def close(self) -> None:
-        self._drop_film()
-        if self._env is not None:
-            self._env.close()
-
-    def _reset(self, command: Reset) -> Transition:
-        self._drop_film()
-        env = self._environment(command.task, filmed=command.video is not None)
-        observation, _ = env.reset(seed=command.placement)
-        if command.video is not None:
-            self._film = VideoWriter(command.video, fps=env.metadata.get("render_fps", _DEFAULT_FPS))
-        self._shoot(env)
-        self._steps = 0
-        return Transition(observation, steps=0, success=False, done=False)
-
-    def _step(self, action: Float[np.ndarray, " A"]) -> Transition:
-        assert self._env is not None, "a slot was stepped before it was reset"
-        observation, _, terminated, truncated, info = self._env.step(action)
-        self._shoot(self._env)
-        self._steps += 1
-        success = bool(info["success"])
-        done = success or terminated or truncated
-        if done and self._film is not None:
-            self._film.save()
-            self._film = None
-        return Transition(observation, steps=self._steps, success=success, done=done)
-
-    def _environment(self, task: str, *, filmed: bool) -> gymnasium.Env:
-        """The environment at hand if it will do; one with a camera serves episodes that are not filmed, too."""
-        if self._env is None or task != self._task or (filmed and not self._has_camera):
-            if self._env is not None:
-                self._env.close()
-            self._task, self._has_camera = task, filmed
-            camera = self._camera if filmed else None
-            self._env = self._simulator.make(task, camera=camera, image_size=self._image_size)
-        return self._env
-
-    def _shoot(self, env: gymnasium.Env) -> None:
-        if self._film is not None:
-            frame: Any = env.render()
-            self._film.append(frame)
-
-    def _drop_film(self) -> None:
-        if self._film is not None:
-            self._film.discard()
-            self._film = None

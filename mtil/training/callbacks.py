@@ -73,18 +73,18 @@ def _validates(trainer: Trainer) -> bool:
 
 
 class StepProgress(Callback):
-    """A progress bar over optimiser steps, with the latest losses beside it, on standard error."""
+    """A progress bar over optimiser steps, with the latest losses and success beside it, on standard error."""
 
     def __init__(self) -> None:
         self._bar = Progress(
             TextColumn("training"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[losses]}"),
+            TextColumn("{task.fields[latest]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        self._task = self._bar.add_task("training", losses="")
+        self._task = self._bar.add_task("training", latest="")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
@@ -95,9 +95,9 @@ class StepProgress(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step % 50 == 0 or trainer.global_step == trainer.max_steps:
-            found = {name: trainer.callback_metrics.get(name) for name in ("train/nll", "val/nll")}
-            losses = "  ".join(f"{name} {value:.3f}" for name, value in found.items() if value is not None)
-            self._bar.update(self._task, completed=trainer.global_step, losses=losses)
+            found = {name: trainer.callback_metrics.get(name) for name in ("train/nll", "val/nll", "rollout/success")}
+            latest = "  ".join(f"{name} {value:.3f}" for name, value in found.items() if value is not None)
+            self._bar.update(self._task, completed=trainer.global_step, latest=latest)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._bar.stop()

@@ -54,6 +54,10 @@ class TrainerConfig(Config):
     keep_every: PositiveInt | None = Field(
         default=None, description="Steps between checkpoints that stay, as step-N.ckpt; null: only last.ckpt does"
     )
+    rollout_every: PositiveInt | None = Field(
+        default=None, description="Steps between rollouts of the averaged weights in the suite; null: none"
+    )
+    rollout_episodes: PositiveInt = Field(default=10, description="Episodes of each task in such a rollout")
     progress_bar: bool = True
     wandb: str | None = Field(default=None, description="Project to log to, if Weights & Biases is wanted")
 

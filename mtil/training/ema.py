@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor
-from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, set_model_state_dict
 from torch.distributed.tensor import DTensor
 
 from mtil.training.callbacks import stepped
@@ -62,6 +62,12 @@ class WeightEMA(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._swap(pl_module)  # who trained the module wants the average
 
+    def state_of(self, module: nn.Module) -> dict[str, Tensor]:
+        """The state of the trained module, or of a part of it, with the average in it: a copy, whole on every rank."""
+        with self._averaged(module):
+            state = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True))
+            return {name: value.clone() for name, value in state.items() if isinstance(value, Tensor)}
+
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Put the average in place of the weights, and these aside."""
         current = checkpoint["state_dict"]
@@ -75,20 +81,20 @@ class WeightEMA(Callback):
         self._resumed = checkpoint[CURRENT]
 
     @contextmanager
-    def _averaged(self, pl_module: LightningModule) -> Iterator[None]:
-        self._swap(pl_module)
+    def _averaged(self, module: nn.Module) -> Iterator[None]:
+        self._swap(module)
         try:
             yield
         finally:
-            self._swap(pl_module)
+            self._swap(module)
 
     @torch.no_grad()
-    def _swap(self, pl_module: LightningModule) -> None:
+    def _swap(self, module: nn.Module) -> None:
         """Exchange weights and average."""
         kept = [tensor.clone() for tensor in self._current]
         torch._foreach_copy_(self._current, self._average)  # pyright: ignore
         torch._foreach_copy_(self._average, kept)  # pyright: ignore
-        forget_gathered(pl_module)
+        forget_gathered(module)
 
 
 def _local(parameter: Tensor) -> Tensor:

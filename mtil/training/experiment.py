@@ -1,9 +1,11 @@
 """From a configuration to a trained policy in a run directory."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
+import yaml
 from lightning import seed_everything
 from rich.console import Console
 
@@ -13,6 +15,7 @@ from mtil.collection.settings import CollectionSettings, is_collected
 from mtil.config import dump, read
 from mtil.data.datamodule import DemoDataModule
 from mtil.errors import CheckpointError, OutputError
+from mtil.machine import this_machine
 from mtil.policies.checkpoint import LAST, LoadedPolicy, load_policy
 from mtil.policies.policy import Policy
 from mtil.ranks import this_rank
@@ -59,7 +62,7 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
         trainer = build_trainer(config, run, tasks=tasks, held_out=bool(len(data.validation)))
         torch.set_num_threads(config.trainer.threads or max(1, len(os.sched_getaffinity(0)) // trainer.num_devices))
         if rank.first:
-            _open(config, run)
+            _open(config, run, step=step)
             trainer.loggers = run_loggers(config, run, tasks, step=step)
         try:
             fit(trainer, ImitationModule(policy, config=config), data, checkpoint)
@@ -105,11 +108,17 @@ def _resumable(config: ExperimentConfig, run: Path, *, resume: bool) -> Path | N
     return checkpoint
 
 
-def _open(config: ExperimentConfig, run: Path) -> None:
-    """Make the run directory. It is made late: a mistake found before leaves none behind to be in the way."""
+def _open(config: ExperimentConfig, run: Path, *, step: int) -> None:
+    """Make the run directory. It is made late: a mistake found before leaves none behind to be in the way.
+
+    `machines.yaml` tells where the run was started and continued, in one entry for each time.
+    """
+    start = {"step": step, **asdict(this_machine())}
     try:
         (run / LAST).parent.mkdir(parents=True, exist_ok=True)
         (run / "config.yaml").write_text(dump(config))
+        with (run / "machines.yaml").open("a") as file:
+            yaml.safe_dump([start], file, sort_keys=False)
     except OSError as error:
         raise OutputError(f"{run}: cannot be written: {error.strerror}") from None
 

@@ -52,7 +52,9 @@ class CSVMetrics(Logger):
 
 def run_loggers(config: ExperimentConfig, run: Path, tasks: Sequence[str], *, step: int) -> list[Logger]:
     """The loggers of a run directory, whose training starts from a step."""
-    means = ("train/nll", "val/nll", "val/action_error")
+    means = ["train/nll", "val/nll", "val/action_error"]
+    if config.trainer.rollout_every is not None:
+        means += ["rollout/success", "rollout/length"]
     columns = ["learning_rate", *means, *(f"{mean}/{task}" for mean in means for task in tasks)]
     loggers: list[Logger] = [
         CSVMetrics(run / "metrics.csv", columns, step=step),

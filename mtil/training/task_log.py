@@ -33,7 +33,7 @@ class TaskLog(Callback):
         self._train_nll.add(outputs["nll"], batch.task)
         if stepped(trainer, batch_idx) and trainer.global_step % self._every == 0:
             rate = trainer.optimizers[0].param_groups[0]["lr"]
-            _report(trainer, self._train_nll.compute("train/nll", total=_total(trainer)) | {"learning_rate": rate})
+            report(trainer, self._train_nll.compute("train/nll", total=_total(trainer)) | {"learning_rate": rate})
 
     def on_validation_batch_end(
         self,
@@ -49,7 +49,7 @@ class TaskLog(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         total = _total(trainer)
-        _report(
+        report(
             trainer,
             self._val_nll.compute("val/nll", balanced=True, total=total)
             | self._val_error.compute("val/action_error", balanced=True, total=total),
@@ -68,7 +68,8 @@ def _total(trainer: Trainer) -> Callable[[Tensor], Tensor]:
     return lambda state: trainer.strategy.reduce(state.clone(), reduce_op="sum")  # reduces in place
 
 
-def _report(trainer: Trainer, metrics: dict[str, float]) -> None:
+def report(trainer: Trainer, metrics: dict[str, float]) -> None:
+    """Write a row of the present step."""
     for logger in trainer.loggers:
         logger.log_metrics(metrics, step=trainer.global_step)
     trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics.items()})

@@ -17,6 +17,7 @@ from mtil.ranks import Rank, this_rank
 from mtil.training.callbacks import LastCheckpoint, StepProgress
 from mtil.training.config import ExperimentConfig, TrainerConfig
 from mtil.training.ema import WeightEMA
+from mtil.training.rollouts import Rollouts
 from mtil.training.sharding import sharding_strategy
 from mtil.training.task_log import TaskLog
 
@@ -38,6 +39,7 @@ def build_trainer(config: ExperimentConfig, run: Path, *, tasks: Sequence[str], 
 
     Raises:
         ConfigError: This machine, or Lightning, has no such accelerator, devices or strategy.
+        MtilError: Rollouts are asked for, and there is no simulator for them.
     """
     options = config.trainer
     try:
@@ -122,10 +124,16 @@ def _strategy(options: TrainerConfig) -> str | Strategy:
 
 
 def _callbacks(config: ExperimentConfig, run: Path, tasks: Sequence[str]) -> list[Callback]:
-    options = config.trainer
+    options, average = config.trainer, WeightEMA(config.optimizer.ema_decay)
     return [
-        WeightEMA(config.optimizer.ema_decay),
+        average,
         TaskLog(tasks, every=options.log_every),
+        *([_rollouts(config, average, tasks, every=options.rollout_every)] if options.rollout_every else []),
         *([StepProgress()] if options.progress_bar else []),
         LastCheckpoint(run / "checkpoints", every=options.checkpoint_every, keep_every=options.keep_every),
     ]
+
+
+def _rollouts(config: ExperimentConfig, average: WeightEMA, tasks: Sequence[str], *, every: int) -> Rollouts:
+    episodes = config.trainer.rollout_episodes
+    return Rollouts(average, suite=config.suite, tasks=tasks, every=every, episodes=episodes, seed=config.seed)

@@ -1,7 +1,8 @@
 """Train and evaluate variants of a preset side by side, over several seeds, and print one table.
 
 Each seed has demonstrations and a training of its own; all variants of a seed share the demonstrations, and all are
-evaluated on the same held-out placements. What is done already is not done again. The README's comparison:
+evaluated on the same held-out placements. Intervals are over placements and seeds; `mtil compare` takes the run
+directories for differences. What is done already is not done again. The README's comparison:
 
     python scripts/benchmarks/compare.py --seeds 0,1,2 \
         gaussian mixture=policy.head.kind=mixture discretised=policy.head.kind=discretised \
@@ -18,13 +19,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mtil.evaluation.metrics import TaskResult, mean_interval
-from mtil.evaluation.results import read_json
+from mtil.config import read
+from mtil.evaluation.comparison import pooled
+from mtil.evaluation.metrics import EvaluationResult
+from mtil.evaluation.results import results_of
+from mtil.training.config import ExperimentConfig, presets
+from mtil.training.experiment import ensure_data
 
 
 def main() -> None:
@@ -52,20 +56,37 @@ def _options() -> argparse.Namespace:
 def _run(options: argparse.Namespace, name: str, overrides: list[str], seed: int) -> dict[str, Any]:
     """Train and evaluate one variant with one seed."""
     run = options.out / f"{name}-{seed}"
-    result = run / "evaluation" / f"seed-{options.evaluation_seed}.json"
+    if (result := _result(run, options)) is None:
+        own = [f"seed={seed}", f"collection.seed={seed}", f"data.path=data/{options.preset}-seed{seed}"]
+        ensure_data(read(ExperimentConfig, presets()[options.preset], own), Console())
+        _train(run, ["train", options.preset, *own, *overrides, "--out", str(run), "--resume"])
+        _mtil("evaluate", str(run), "--episodes", str(options.episodes), "--seed", str(options.evaluation_seed))
+        result = _result(run, options)
+        assert result is not None, "an evaluation is kept in the run directory"
     timing = run / "seconds.json"
-    if not result.exists():
-        data = f"data/{options.preset}-seed{seed}"
-        if not Path(data).exists():
-            _mtil("train", options.preset, f"seed={seed}", f"collection.seed={seed}", f"data.path={data}",
-                  "trainer.max_steps=1", "--out", str(options.out / f".collect-{seed}"), "--resume")  # fmt: skip
-        began = time.monotonic()
-        _mtil("train", options.preset, f"seed={seed}", f"collection.seed={seed}", f"data.path={data}",
-              *overrides, "--out", str(run), "--resume")  # fmt: skip
-        timing.write_text(json.dumps(time.monotonic() - began))
-        _mtil("evaluate", str(run), "--episodes", str(options.episodes), "--seed", str(options.evaluation_seed),
-              "--json", str(result))  # fmt: skip
-    return {"tasks": read_json(result).tasks, "seconds": json.loads(timing.read_text()), **_validation(run)}
+    return {
+        "result": result,
+        "seconds": json.loads(timing.read_text()) if timing.exists() else None,
+        **_validation(run),
+    }
+
+
+def _train(run: Path, arguments: list[str]) -> None:
+    """Train, and keep how long it took, unless it only continued what had been interrupted."""
+    fresh, began = not run.exists(), time.monotonic()
+    _mtil(*arguments)
+    if fresh:
+        (run / "seconds.json").write_text(json.dumps(time.monotonic() - began))
+
+
+def _result(run: Path, options: argparse.Namespace) -> EvaluationResult | None:
+    """The run's result on these placements, if it has been evaluated there."""
+    for result in results_of(run).values() if run.exists() else ():
+        how = result.protocol
+        plain = how.control is None and how.instructions is None and how.replay is None
+        if plain and (how.seed, how.episodes_per_task) == (options.evaluation_seed, options.episodes):
+            return result
+    return None
 
 
 def _mtil(*arguments: str) -> None:
@@ -85,24 +106,21 @@ def _validation(run: Path) -> dict[str, float]:
 
 
 def _summary(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    tasks: list[tuple[TaskResult, ...]] = [run["tasks"] for run in runs]
-    names = [task.task for task in tasks[0]]
-    pooled = {task: sum(t.successes for ts in tasks for t in ts if t.task == task) for task in names}
-    episodes = sum(ts[0].episodes for ts in tasks)
-    low, high = mean_interval(np.array(list(pooled.values())), np.full(len(names), episodes))
-    weakest = min(pooled, key=lambda task: pooled[task])
+    found = pooled([run["result"] for run in runs])
+    weakest = min(found.tasks, key=lambda task: task.rate)
+    seconds = [run["seconds"] for run in runs if run["seconds"] is not None]
     return {
         "variant": name,
-        "rates": [statistics.fmean(task.rate for task in ts) for ts in tasks],
-        "rate": statistics.fmean(pooled.values()) / episodes,
-        "low": float(low),
-        "high": float(high),
-        "weakest": weakest,
-        "weakest_rate": pooled[weakest] / episodes,
-        "tasks": {task: count / episodes for task, count in pooled.items()},
+        "rates": found.seeds,
+        "rate": found.mean.rate,
+        "low": found.mean.low,
+        "high": found.mean.high,
+        "weakest": weakest.task,
+        "weakest_rate": weakest.rate,
+        "tasks": {task.task: task.rate for task in found.tasks},
         "val_nll": statistics.fmean(run["nll"] for run in runs),
         "val_action_error": statistics.fmean(run["error"] for run in runs),
-        "train_seconds": statistics.median(run["seconds"] for run in runs),
+        "train_seconds": statistics.median(seconds) if seconds else None,
     }
 
 
@@ -120,7 +138,7 @@ def _print(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
             f"{row['weakest']} {100 * row['weakest_rate']:.0f}",
             f"{row['val_nll']:.2f}",
             f"{row['val_action_error']:.4f}",
-            f"{row['train_seconds']:.0f}",
+            "-" if row["train_seconds"] is None else f"{row['train_seconds']:.0f}",
         )
     Console(width=160).print(table)
     print(f"{options.preset}, training seeds {options.seeds}, {options.episodes} held-out episodes a task of "

@@ -34,6 +34,7 @@ from success_curve import TARGET, Point, Snapshot, first_arrival, lasting_arriva
 
 from mtil.config import read
 from mtil.evaluation.checkpoint import evaluate_checkpoint
+from mtil.evaluation.settings import EvaluationSettings
 from mtil.policies.checkpoint import LAST, load_policy
 from mtil.ranks import cores
 from mtil.training.config import ExperimentConfig, presets
@@ -84,17 +85,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _ours(options: argparse.Namespace, experiment: ExperimentConfig) -> Iterator[Curve]:
-    evaluate = partial(
-        evaluate_checkpoint,
-        suite=None,
-        episodes=options.episodes,
-        seed=options.seed,
-        tasks=None,
-        condition=None,
-        instructions=None,
-        video=None,
-        workers=None,
-    )
+    evaluate = partial(evaluate_checkpoint, settings=EvaluationSettings(episodes=options.episodes, seed=options.seed))
     for steps in options.max_steps or [experiment.trainer.max_steps]:
         snapshots = _train_ours(options, steps, options.out / f"{steps}-steps")
         yield f"ours, {steps:,} steps", measure(snapshots, evaluate)

@@ -38,11 +38,13 @@ def test_names_and_sentences() -> None:
     tasks = spec(Task("open", ("open it", "pull it")), Task("close", ("shut it",)))
     assert descriptor_table("one_hot", tasks).rows == ["open", "close"]
     assert descriptor_table("language", tasks).rows == ["open it", "pull it", "shut it"]
+    assert descriptor_table("none", tasks).rows == ["", ""]
 
 
 def test_tasks_that_nobody_can_tell() -> None:
     tasks = spec(Task("open", ("open it",)), Task("close"), Task("lift"))
     assert descriptor_table("one_hot", tasks).rows == ["open", "close", "lift"]
+    assert descriptor_table("none", tasks).rows == ["", "", ""]
     with pytest.raises(
         DatasetError, match=r"tasks without an instruction: close, lift; .*policy\.task_encoder\.kind=one_hot"
     ):

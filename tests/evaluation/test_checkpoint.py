@@ -12,12 +12,12 @@ from mtil.data.datamodule import DemoDataModule
 from mtil.errors import CheckpointError, ConfigError, SimulatorError
 from mtil.evaluation.checkpoint import evaluate_checkpoint
 from mtil.evaluation.metrics import EvaluationResult
-from mtil.evaluation.results import read_json
-from mtil.policies.checkpoint import CARD, Card
+from mtil.evaluation.results import read_json, results_of
+from mtil.evaluation.settings import EvaluationSettings, Replay
+from mtil.policies.checkpoint import CARD
 from mtil.policies.config import PolicyConfig
 from mtil.policies.policy import Policy
 from mtil.sim.base import load
-from mtil.types import DatasetSpec, FeatureSpec, Task
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 EVALUATE = Path(__file__).parents[2] / "scripts" / "evaluate.py"
@@ -25,31 +25,13 @@ ONE_HOT = {"task_encoder": {"kind": "one_hot", "width": 4}, "trunk": {"width": 8
 Evaluate = Callable[..., EvaluationResult]
 
 
-def save(policy: Policy, path: Path, *, suite: str | None) -> Path:
-    state = {f"policy.{name}": value for name, value in policy.state_dict().items()}
-    card = Card(policy.config, policy.spec, suite).to_json()
-    torch.save({"state_dict": state, "global_step": 12, CARD: card}, path)
-    return path
-
-
-@pytest.fixture
-def checkpoint(toy_suite: str, tmp_path: Path) -> Path:
-    """An untrained policy for three tasks, two of them in the toy."""
-    position, goal = (FeatureSpec(key, (2,), "float32", "state") for key in ("position", "goal"))
-    action = FeatureSpec("actions", (2,), "float32", "action")
-    widths = {feature.key: (2, 2, 2) for feature in (position, goal, action)}
-    spec = DatasetSpec((Task("far"), Task("elsewhere"), Task("near")), (position, goal), action, widths)
-    torch.manual_seed(0)
-    return save(Policy(PolicyConfig.model_validate(ONE_HOT), spec), tmp_path / "toy.ckpt", suite=toy_suite)
-
-
 @pytest.fixture
 def run() -> Evaluate:
     """Evaluates with the command line's defaults, but for two episodes in this many workers."""
 
-    def run(path: Path, **changes: Any) -> EvaluationResult:
-        settings = {"suite": None, "episodes": 2, "seed": 0, "tasks": None, "condition": None}
-        return evaluate_checkpoint(path, **settings | {"instructions": None, "video": None, "workers": 1} | changes)
+    def run(path: Path, *, workers: int = 1, episodes: int = 2, **changes: Any) -> EvaluationResult:
+        files = {key: changes.pop(key) for key in ("replay", "video", "json") if key in changes}
+        return evaluate_checkpoint(path, EvaluationSettings(episodes=episodes, **changes), workers=workers, **files)
 
     return run
 
@@ -63,7 +45,7 @@ def test_evaluates_what_policy_and_suite_have_in_common(checkpoint: Path, run: E
 
 
 def test_episodes_are_those_of_the_seed(checkpoint: Path, run: Evaluate) -> None:
-    assert run(checkpoint, tasks=["near"]).tasks == run(checkpoint, suite="toy", workers=2).tasks[:1]
+    assert run(checkpoint, tasks=("near",)).tasks == run(checkpoint, suite="toy", workers=2).tasks[:1]
 
 
 def test_ranks_report_as_one_does(checkpoint: Path, run: Evaluate, launch: Callable[..., Any], tmp_path: Path) -> None:
@@ -72,7 +54,7 @@ def test_ranks_report_as_one_does(checkpoint: Path, run: Evaluate, launch: Calla
     command = [EVALUATE, checkpoint, "--tasks", "far", "--episodes", 3, "--workers", 1, "--json", file]
     first, second = launch([command] * 2)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert read_json(file) == run(checkpoint, tasks=["far"], episodes=3)
+    assert read_json(file) == run(checkpoint, tasks=("far",), episodes=3)
     assert "far" in first.stdout
     assert "rank 0 of 2 is evaluating" in first.stderr
     assert (second.stdout, second.stderr) == ("", "")
@@ -97,7 +79,7 @@ def test_what_does_not_fit(checkpoint: Path, run: Evaluate, tmp_path: Path) -> N
     with pytest.raises(CheckpointError, match="unknown condition for this policy 'language'"):
         run(checkpoint, condition="language")
     with pytest.raises(CheckpointError, match="the policy was not trained on 'impossible'"):
-        run(checkpoint, tasks=["impossible"])
+        run(checkpoint, tasks=("impossible",))
     (tmp_path / "told.yaml").write_text("near: [come]\n")
     with pytest.raises(ConfigError, match="instructions are given, but the policy is conditioned on one_hot"):
         run(checkpoint, instructions=tmp_path / "told.yaml")
@@ -119,7 +101,7 @@ def test_a_suite_without_a_camera(
         run(checkpoint, video=tmp_path)
 
 
-def test_the_table_does_not_depend_on_the_workers(run: Evaluate, tmp_path: Path) -> None:
+def test_the_table_does_not_depend_on_the_workers(run: Evaluate, save: Callable[..., Path], tmp_path: Path) -> None:
     """A policy for two of the sample's tasks, in Meta-World: the same to the last bit."""
     data = DemoDataModule(
         DataConfig(path=SAMPLE, tasks=("drawer-close-v3", "reach-v3")), history=2, chunk=1, kinds=("one_hot",), seed=0
@@ -128,7 +110,47 @@ def test_the_table_does_not_depend_on_the_workers(run: Evaluate, tmp_path: Path)
     policy = Policy(PolicyConfig.model_validate(ONE_HOT), data.store.spec)
     policy.fit(data.statistics)
     path = save(policy, tmp_path / "x.ckpt", suite="metaworld-mt10")
-    one, two = (run(path, tasks=["drawer-close-v3"], workers=workers) for workers in (1, 2))
-    assert one == two
-    assert [(task.task, task.episodes) for task in one.tasks] == [("drawer-close-v3", 2)]
+    one, two, four = (run(path, tasks=("drawer-close-v3",), episodes=4, workers=workers) for workers in (1, 2, 4))
+    assert one == two == four
+    assert [(task.task, task.episodes) for task in one.tasks] == [("drawer-close-v3", 4)]
     assert one.protocol.horizon == 500
+
+
+def test_a_result_is_kept_in_the_run_directory(run_directory: Path, run: Evaluate, tmp_path: Path) -> None:
+    result = run(run_directory, json=tmp_path / "mine.json")
+    ((path, kept),) = results_of(run_directory).items()
+    assert kept == result == read_json(tmp_path / "mine.json")
+    before = path.read_bytes()
+    run(run_directory / "checkpoints" / "last.ckpt", workers=2)
+    assert list(path.parent.iterdir()) == [path]
+    assert path.read_bytes() == before
+    run(run_directory, seed=1)
+    run(run_directory, control="absent")
+    assert len(results_of(run_directory)) == 3
+
+
+def test_a_control_tells_another_task_or_nothing(checkpoint: Path, run: Evaluate) -> None:
+    right, wrong, absent = (run(checkpoint, episodes=8, control=control) for control in (None, "wrong", "absent"))
+    assert [result.protocol.control for result in (right, wrong, absent)] == [None, "wrong", "absent"]
+    assert [{outcome.told for outcome in result.outcomes} for result in (right, wrong, absent)] == [
+        {"near", "far"}, {"near", "far"}, {""}]  # fmt: skip
+    assert all(outcome.told != outcome.task for outcome in wrong.outcomes)
+    lengths = [[outcome.length for outcome in result.outcomes] for result in (right, wrong, absent)]
+    assert all(lengths[0] != other for other in lengths[1:])
+
+
+def test_an_episode_is_replayed_as_it_was(run_directory: Path, run: Evaluate, tmp_path: Path) -> None:
+    whole = run(run_directory, episodes=6, control="wrong")
+    kept = results_of(run_directory)
+    replayed = run(run_directory, replay=Replay(5), control="wrong", json=tmp_path / "5.json")
+    assert replayed.outcomes == (whole.outcomes[5], whole.outcomes[11])
+    assert (replayed.protocol.replay, replayed.protocol.episodes_per_task) == (5, 1)
+    assert run(run_directory, replay=Replay(5, "far"), control="wrong").outcomes == (whole.outcomes[11],)
+    assert read_json(tmp_path / "5.json") == replayed
+    assert results_of(run_directory) == kept
+
+
+def test_instructions_for_a_policy_that_is_told_nothing(checkpoint: Path, run: Evaluate, tmp_path: Path) -> None:
+    (tmp_path / "told.yaml").write_text("near: [come]\n")
+    with pytest.raises(ConfigError, match="control 'absent' tells the policy nothing; leave one of them out"):
+        run(checkpoint, instructions=tmp_path / "told.yaml", control="absent")

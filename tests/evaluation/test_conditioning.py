@@ -61,6 +61,13 @@ def test_a_name_tells_a_task_once(one_hot: Policy) -> None:
     assert not found["near"][0].z.requires_grad
 
 
+def test_a_policy_that_is_not_told_its_task() -> None:
+    policy = policy_for(*TASKS, kind="none")
+    found = descriptors(policy, "none", ["near", "mute"])
+    assert [each.words for told in found.values() for each in told] == ["", ""]
+    assert torch.equal(found["near"][0].z, found["mute"][0].z)
+
+
 def test_every_sentence_tells_its_task(language: Policy) -> None:
     found = descriptors(language, "language", ["far", "near"])
     assert [each.words for each in found["far"]] == ["go far", "go far away"]

@@ -8,9 +8,10 @@ import torch
 
 from mtil.errors import OutputError, SimulatorError
 from mtil.evaluation.conditioning import Descriptor
-from mtil.evaluation.evaluate import evaluate
+from mtil.evaluation.evaluate import evaluate, run_trials
 from mtil.evaluation.metrics import EvaluationResult, Outcome
 from mtil.evaluation.rollout import Observation, Recording
+from mtil.evaluation.trials import trials_of
 from mtil.sim.base import load, placement
 
 GO, STAY = Descriptor("go", torch.ones(1)), Descriptor("stay", torch.zeros(1))
@@ -107,7 +108,26 @@ def test_tasks_that_do_not_exist_or_are_not_told(run: Callable[..., EvaluationRe
         run({"near": [GO]}, tasks=["near", "far"])
 
 
-@pytest.mark.parametrize(("task", "message"), [("broken", "broken: ZeroDivisionError"), ("fatal", "process died")])
+@pytest.mark.parametrize(
+    ("task", "message"), [("broken", "broken: ZeroDivisionError"), ("fatal", "fatal: episode 0 .* died")]
+)
 def test_failing_environments_end_the_evaluation(run: Callable[..., EvaluationResult], task: str, message: str) -> None:
     with pytest.raises(SimulatorError, match=message):
         run({"near": [GO], task: [GO]}, workers=2)
+
+
+def test_what_is_known_is_not_run_again(toy_suite: str, controller: type) -> None:
+    trials = trials_of(["near", "far"], {"near": [GO, STAY], "far": [FAST]}, episodes=range(4), seed=0)
+
+    def outcomes(known: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+        new: list[Outcome] = []
+        actor = controller(slots=4)
+        found = run_trials(actor, trials, simulator=toy_suite, workers=1, known=known, progress=new.append)
+        return found, new
+
+    everything, new = outcomes([])
+    assert sorted(new, key=everything.index) == everything
+    again, rest = outcomes([everything[6], everything[1]])
+    assert again == everything
+    assert set(rest) == set(everything) - {everything[6], everything[1]}
+    assert outcomes(everything) == (everything, [])

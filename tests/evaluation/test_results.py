@@ -1,12 +1,12 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from mtil.errors import CheckpointError, OutputError
 from mtil.evaluation.metrics import EvaluationResult
-from mtil.evaluation.results import read_json, to_json, write_json
+from mtil.evaluation.results import read_json, result_path, results_of, to_json, write_json
 
 
 def test_json_is_what_the_design_fixes(result: EvaluationResult) -> None:
@@ -24,6 +24,8 @@ def test_json_is_what_the_design_fixes(result: EvaluationResult) -> None:
         "weights",
         "control",
         "instructions",
+        "path",
+        "replay",
     ]
     assert isinstance(found["tasks"], list)
     assert [list(task) for task in found["tasks"]] == 2 * [
@@ -63,3 +65,22 @@ def test_files_that_hold_no_result(result: EvaluationResult, tmp_path: Path) -> 
     path.write_text(json.dumps(damaged))
     with pytest.raises(CheckpointError, match=r"result\.json: not a result of an evaluation: tasks\.1\.rate:"):
         read_json(path)
+
+
+def test_a_runs_results_are_found_in_order(result: EvaluationResult, tmp_path: Path) -> None:
+    assert results_of(tmp_path) == {}
+    paths = [result_path(tmp_path, result.protocol, digest) for digest in ("2b" * 32, "1a" * 32)]
+    for path in paths:
+        write_json(path, result)
+    (paths[0].parent / "films").mkdir()
+    assert list(results_of(tmp_path).items()) == [(path, result) for path in reversed(paths)]
+    with pytest.raises(CheckpointError, match="nowhere: no such run directory"):
+        results_of(tmp_path / "nowhere")
+
+
+def test_a_results_name_says_what_it_is(result: EvaluationResult) -> None:
+    protocol = replace(result.protocol, suite="other/suite", step=5000)
+    path = result_path(Path("runs/x"), protocol, "1a2b3c4d5e6f")
+    assert path == Path("runs/x/evaluation/other-suite_language_seed-3_step-5000_1a2b3c4d.json")
+    wrong = result_path(Path("runs/x"), replace(protocol, control="wrong"), "1a2b3c4d5e6f")
+    assert wrong.name == "other-suite_language-wrong_seed-3_step-5000_1a2b3c4d.json"

@@ -71,6 +71,20 @@ def test_slots_do_not_depend_on_each_other(make_policy: MakePolicy, data: DemoDa
         assert [row for row, action in enumerate(acted) if action is not None] == sorted([2, *rest])
 
 
+def test_neither_the_slot_nor_their_number_matters(make_policy: MakePolicy, data: DemoDataModule) -> None:
+    """To the last bit: which trial runs where is a matter of time, and of how many ranks there are."""
+    policy = make_policy()
+    task, observations = episode(data, 7)
+    alone = play(Actor(policy, slots=1), policy, 0, task, observations)
+    actor = Actor(policy, slots=45)
+    for row in range(45):
+        begin(actor, policy, row, task)
+    for observation, expected in zip(observations, alone, strict=True):
+        for action in actor.act([observation] * 45):
+            assert action is not None
+            np.testing.assert_array_equal(action, expected, strict=True)
+
+
 def test_reset_forgets(make_policy: MakePolicy, data: DemoDataModule) -> None:
     """A slot that has served a wider task serves a narrower one as a new slot does."""
     policy = make_policy()

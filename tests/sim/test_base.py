@@ -1,23 +1,44 @@
-"""Placements are functions of their arguments and the two streams never meet; simulators are found by name."""
+"""Placements are functions of their arguments and the streams never meet; simulators are found by name."""
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mtil.errors import SimulatorError
-from mtil.sim.base import load, names, placement
+from mtil.sim.base import Stream, load, names, placement
+
+STREAMS: tuple[Stream, ...] = get_args(Stream)
 
 seeds = st.integers(0, 2**64)
 episodes = st.integers(0, 10_000)
 tasks = st.sampled_from(["reach-v3", "push-v3", "door-open-v3"])
 
 
-@given(seeds, seeds, tasks, tasks, episodes, episodes)
-def test_streams_never_meet(seed_a: int, seed_b: int, task_a: str, task_b: str, a: int, b: int) -> None:
-    assert placement("collection", seed_a, task_a, a) != placement("evaluation", seed_b, task_b, b)
+@given(st.permutations(STREAMS), seeds, seeds, tasks, tasks, episodes, episodes)
+def test_streams_never_meet(
+    streams: list[Stream], seed_a: int, seed_b: int, task_a: str, task_b: str, a: int, b: int
+) -> None:
+    assert placement(streams[0], seed_a, task_a, a) != placement(streams[1], seed_b, task_b, b)
+
+
+@given(seeds, tasks, episodes)
+def test_the_highest_and_the_lowest_bit_tell_the_stream(seed: int, task: str, episode: int) -> None:
+    values = {stream: placement(stream, seed, task, episode) for stream in STREAMS}
+    assert {stream: (value >> 63, value & 1) for stream, value in values.items()} == {
+        "collection": (0, 0),
+        "evaluation": (0, 1),
+        "validation": (1, 0),
+    }
+
+
+def test_placements_stay_what_they_were() -> None:
+    """Demonstrations on disk and tables in print began from them."""
+    assert placement("collection", 0, "reach-v3", 0) == 6172779759541300584
+    assert placement("evaluation", 7, "push-v3", 49) == 306895199870910747
 
 
 @given(seeds, tasks, episodes)

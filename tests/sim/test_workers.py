@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from mtil.errors import OutputError, SimulatorError
-from mtil.sim.workers import EnvironmentPool, Reset, Transition
+from mtil.sim.slot import Reset, Transition
+from mtil.sim.workers import EnvironmentPool, Lost
 
 
 @pytest.fixture
@@ -26,7 +27,9 @@ def ask(pool: EnvironmentPool, commands: dict) -> dict[int, Transition]:
     pool.send(commands)
     answers: dict[int, Transition] = {}
     while pool.busy:
-        answers |= pool.receive()
+        for slot, answer in pool.receive().items():
+            assert isinstance(answer, Transition)
+            answers[slot] = answer
     return answers
 
 
@@ -119,12 +122,37 @@ def test_a_simulator_or_camera_that_does_not_exist(toy_suite: str, tmp_path: Pat
         ask(pool, {0: Reset("near", placement=0, video=tmp_path / "film.mp4")})
 
 
-def test_a_worker_that_dies_is_noticed(pool: EnvironmentPool) -> None:
-    ask(pool, {1: Reset("fatal", placement=0)})
-    with pytest.raises(SimulatorError, match=r"process died \(exit status 3\)"):
-        ask(pool, {1: step()})
-    with pytest.raises(SimulatorError, match=r"process died \(exit status 3\)"):
-        pool.send({3: step()})
+def test_a_worker_that_dies_is_replaced_and_its_episodes_are_lost(pool: EnvironmentPool) -> None:
+    ask(pool, {1: Reset("near", placement=0), 3: Reset("fatal", placement=0), 5: Reset("near", placement=0)})
+    process = ask(pool, {0: Reset("near", placement=0)})[0].observation["process"][0]
+    pool.send({1: step()})
+    pool.send({3: step()})
+    pool.send({5: step(), 0: step()})
+    answers: dict[int, Transition | Lost] = {}
+    while pool.busy:
+        answers |= pool.receive()
+    lost = {slot: answer for slot, answer in answers.items() if isinstance(answer, Lost)}
+    assert lost == {slot: Lost("died (exit status 3)", suspect=slot == 3) for slot in (1, 3, 5)}
+    assert ask(pool, {0: step()})[0].observation["process"][0] == process
+    assert ask(pool, {1: Reset("near", placement=0)})[1].steps == 0
+
+
+def test_episodes_that_have_ended_are_not_lost(pool: EnvironmentPool) -> None:
+    answers = ask(pool, {slot: Reset("near", placement=5) for slot in (0, 2)})
+    while not answers[0].done:
+        answers |= ask(pool, {0: answers[2].observation["goal"]})
+    os.kill(int(answers[0].observation["process"][0]), signal.SIGKILL)
+    pool.send({2: step()})
+    assert pool.receive() == {2: Lost("died (killed by SIGKILL)", suspect=True)}
+
+
+def test_a_worker_that_hangs_is_replaced(toy_suite: str) -> None:
+    with EnvironmentPool(toy_suite, workers=1, patience=2.0) as pool:
+        process = ask(pool, {0: Reset("near", placement=0)})[0].observation["process"][0]
+        os.kill(int(process), signal.SIGSTOP)
+        pool.send({0: step()})
+        assert pool.receive() == {0: Lost("hung for 2 s", suspect=True)}
+        assert ask(pool, {0: Reset("near", placement=0)})[0].observation["process"][0] != process
 
 
 def test_closing_leaves_no_process_even_while_one_works(toy_suite: str) -> None:
@@ -143,7 +171,8 @@ def test_the_environment_variables_are_put_back(toy_suite: str, monkeypatch: pyt
 
 INTERRUPTED = """
 import sys
-from mtil.sim.workers import EnvironmentPool, Reset
+from mtil.sim.slot import Reset
+from mtil.sim.workers import EnvironmentPool
 
 if __name__ == "__main__":
     sys.path.insert(0, {toy!r})

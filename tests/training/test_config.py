@@ -5,7 +5,7 @@ import yaml
 
 from mtil.config import dump, load, read
 from mtil.data.config import StratifiedSampling, UniformSampling
-from mtil.encoders.config import LanguageConfig, OneHotConfig
+from mtil.encoders.config import LanguageConfig, OneHotConfig, UnconditionalConfig
 from mtil.errors import ConfigError
 from mtil.policies.config import DiscretisedHeadConfig, GaussianHeadConfig, MixtureHeadConfig
 from mtil.training.config import ExperimentConfig, presets
@@ -44,6 +44,7 @@ def test_a_preset_can_collect_its_data(name: str) -> None:
         ("policy.head.kind=discretised", "head", DiscretisedHeadConfig()),
         ("policy.head.min_std=0.1", "head", GaussianHeadConfig(min_std=0.1)),
         ("policy.task_encoder.kind=one_hot", "task_encoder", OneHotConfig()),
+        ("policy.task_encoder.kind=none", "task_encoder", UnconditionalConfig()),
         ("policy.task_encoder.width=8", "task_encoder", LanguageConfig(width=8)),
     ],
 )

@@ -14,11 +14,12 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
-from mtil.config import dump, read
+from mtil.config import dump, read, read_yaml
 from mtil.data.datamodule import DemoDataModule
 from mtil.data.hdf5 import open_tasks, write_task
 from mtil.data.sampling import Draw
 from mtil.errors import CheckpointError, ConfigError, DatasetError, OutputError
+from mtil.machine import this_machine
 from mtil.policies.checkpoint import load_policy
 from mtil.training import experiment
 from mtil.training.config import CollectionConfig, ExperimentConfig
@@ -86,7 +87,9 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, interrupts: None) -> Callable[[in
 
 
 def test_run_directory(config: ExperimentConfig, finished: Path) -> None:
-    assert {file.name for file in finished.iterdir()} == {"config.yaml", "checkpoints", "metrics.csv", "tensorboard"}
+    assert {file.name for file in finished.iterdir()} == {
+        "config.yaml", "machines.yaml", "checkpoints", "metrics.csv", "tensorboard",
+    }  # fmt: skip
     assert read(ExperimentConfig, finished / "config.yaml") == config
     assert load_policy(finished).step == 60
     assert [*(finished / "tensorboard").glob("events.out.tfevents.*")]
@@ -133,6 +136,7 @@ def test_the_task_matters(config: ExperimentConfig, finished: Path) -> None:
         {"policy": {"head": {"kind": "discretised"}}},
         {"policy": {"trunk": {"width": 16, "depth": 1, "conditioning": "concat"}}},
         {"policy": LANGUAGE},
+        {"policy": {"task_encoder": {"kind": "none", "width": 8}}},
         {"data": {"sampling": {"kind": "uniform"}}},
         {"data": {"validation_fraction": 0}},
         {"trainer": {"precision": "bf16-mixed"}},
@@ -145,6 +149,15 @@ def test_other_configurations_learn_too(
     start(make_config(opposites, **sections), tmp_path / "run")
     column = list(metrics(tmp_path / "run", "train/nll").values())
     assert column[-1] < column[0] - 0.3
+
+
+def test_untold_it_cannot_know(make_config: MakeConfig, opposites: Path, finished: Path, tmp_path: Path) -> None:
+    """At the same states the tasks do the opposite: a policy that is not told its task does neither."""
+    policy = {"task_encoder": {"kind": "none", "width": 8}, "chunk": 2, "history": 2}
+    start(make_config(opposites, policy=policy), tmp_path / "run")
+    assert load_policy(tmp_path / "run").policy.kinds == ("none",)
+    untold, told = (metrics(run, "val/action_error")[60] for run in (tmp_path / "run", finished))
+    assert untold > told
 
 
 def test_says_what_it_does(finished: Path, config: ExperimentConfig, tmp_path: Path) -> None:
@@ -189,6 +202,9 @@ def test_a_longer_run_continues_a_finished_one(config: ExperimentConfig, finishe
     assert "at step 60" in start(longer, run, resume=True)
     assert load_policy(run).step == 70
     assert read(ExperimentConfig, run / "config.yaml") == longer
+    machines = read_yaml(run / "machines.yaml")
+    assert [entry["step"] for entry in machines] == [0, 60]
+    assert {entry["processor"] for entry in machines} == {this_machine().processor}
 
 
 def test_an_existing_run_is_not_overwritten(config: ExperimentConfig, finished: Path) -> None:

@@ -65,6 +65,17 @@ def test_a_run_has_a_table_and_tensorboard(make_config: Callable[..., Experiment
     assert header[5:] == [f"{m}/{t}" for m in ("train/nll", "val/nll", "val/action_error") for t in ("reach", "push")]
 
 
+def test_rollouts_have_columns_where_there_are_any(
+    make_config: Callable[..., ExperimentConfig], tmp_path: Path
+) -> None:
+    run_loggers(make_config(tmp_path, trainer={"rollout_every": 5}), tmp_path, ["reach"], step=0)
+    header = (tmp_path / "metrics.csv").read_text().strip().split(",")
+    rollouts = ["rollout/success", "rollout/success/reach", "rollout/length", "rollout/length/reach"]
+    assert sorted(set(header) & set(rollouts)) == sorted(rollouts)
+    run_loggers(make_config(tmp_path), tmp_path, ["reach"], step=0)
+    assert not set((tmp_path / "metrics.csv").read_text().strip().split(",")) & set(rollouts)
+
+
 def test_wandb_that_is_not_installed(
     make_config: Callable[..., ExperimentConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

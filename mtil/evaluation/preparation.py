@@ -1,0 +1,104 @@
+"""All of an evaluation that is settled before its first episode."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mtil.errors import CheckpointError, ConfigError, SimulatorError
+from mtil.evaluation.conditioning import Descriptors, common_tasks, descriptors, read_instructions
+from mtil.evaluation.controls import controlled
+from mtil.evaluation.digest import weights_digest
+from mtil.evaluation.metrics import EvaluationProtocol
+from mtil.evaluation.rollout import Recording, Trial
+from mtil.evaluation.settings import EvaluationSettings
+from mtil.evaluation.trials import trials_of
+from mtil.policies.checkpoint import LAST, LoadedPolicy, load_policy
+from mtil.policies.policy import Policy
+from mtil.sim.base import Simulator, load
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A policy and what it is to do.
+
+    Attributes:
+        loaded: The policy.
+        simulator: Where its tasks live.
+        protocol: How the episodes are run.
+        descriptors: By evaluated task, in the suite's order, what tells it.
+    """
+
+    loaded: LoadedPolicy
+    simulator: Simulator
+    protocol: EvaluationProtocol
+    descriptors: Descriptors
+
+    @property
+    def run(self) -> Path | None:
+        """The run directory that the checkpoint is in, if it is in one."""
+        folder = self.loaded.path.parent
+        return folder.parent if folder.name == LAST.parent.name else None
+
+    def trials(self, episodes: Iterable[int] | None = None, *, tasks: Sequence[str] | None = None) -> list[Trial]:
+        """The episodes: all of them, or these of each task, or of some tasks."""
+        if episodes is None:
+            episodes = range(self.protocol.episodes_per_task)
+        chosen = list(self.descriptors) if tasks is None else tasks
+        return trials_of(chosen, self.descriptors, episodes=episodes, seed=self.protocol.seed)
+
+    def recording(self, folder: Path | None) -> Recording | None:
+        """How films are taken, if they are.
+
+        Raises:
+            SimulatorError: There is no camera.
+        """
+        if folder is None:
+            return None
+        if self.simulator.camera is None:
+            raise SimulatorError(f"{self.simulator.name}: has no camera to film with; leave --video out")
+        return Recording(folder, self.simulator.camera)
+
+
+def prepare(path: Path, settings: EvaluationSettings) -> Preparation:
+    """Load a policy, and embed what it is to be told.
+
+    Raises:
+        CheckpointError: No policy is there, or it does not take the condition or know a task.
+        ConfigError: Instructions or control do not fit.
+        SimulatorError: The suite does not exist, or lacks a task.
+    """
+    torch.set_num_threads(1)  # z to the bit, on any machine; and the environments need the cores
+    loaded = load_policy(path)
+    suite = settings.suite or loaded.card.suite
+    if suite is None:
+        raise CheckpointError(f"{loaded.path}: does not name a simulator; choose one with --suite")
+    simulator, policy = load(suite), loaded.policy
+    condition = settings.condition or ("language" if "language" in policy.kinds else policy.kinds[0])
+    protocol = EvaluationProtocol(
+        suite=suite,
+        seed=settings.seed,
+        episodes_per_task=settings.episodes,
+        horizon=simulator.horizon,
+        success=simulator.success,
+        condition=condition,
+        checkpoint=f"{loaded.path} (step {loaded.step}, averaged weights)",
+        step=loaded.step,
+        weights=weights_digest(policy),
+        control=settings.control,
+        instructions=None if settings.instructions is None else str(settings.instructions),
+        path=str(loaded.path),
+    )
+    tasks = common_tasks(policy, simulator, settings.tasks)
+    return Preparation(loaded, simulator, protocol, _told(policy, condition, tasks, settings))
+
+
+def _told(policy: Policy, condition: str, tasks: Sequence[str], settings: EvaluationSettings) -> Descriptors:
+    sentences = None if settings.instructions is None else read_instructions(settings.instructions)
+    if settings.control == "absent" and sentences is not None:
+        raise ConfigError(
+            "instructions are given, but control 'absent' tells the policy nothing; leave one of them out"
+        )
+    told = descriptors(policy, condition, tasks, instructions=sentences)
+    return controlled(told, settings.control, seed=settings.seed)

@@ -1,0 +1,73 @@
+"""What was trained, in a line of facts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+
+from mtil.data.hdf5 import task_files
+from mtil.errors import MtilError
+from mtil.evaluation.metrics import MeanResult
+from mtil.report.run import Run, setting
+from mtil.report.subject import Subject
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A subject's mean success, and what it is: facts, each a number or word and what it counts."""
+
+    name: str
+    mean: MeanResult
+    successes: int
+    episodes: int
+    facts: tuple[tuple[str, str], ...]
+
+
+def headline(subject: Subject) -> Headline:
+    """The subject in short."""
+    rates, run = subject.rates, subject.runs[0]
+    facts = {
+        "tasks": str(len(rates.tasks)),
+        "demonstrations": _demonstrations(run),
+        "steps of training": _number(run.result.protocol.step or setting(run.config, "trainer", "max_steps")),
+        "parameters": _parameters(run),
+        "head": setting(run.config, "policy", "head", "kind"),
+        "told by": setting(run.config, "policy", "task_encoder", "kind"),
+    }
+    return Headline(
+        name=subject.name,
+        mean=rates.mean,
+        successes=sum(task.successes for task in rates.tasks.values()),
+        episodes=sum(task.episodes for task in rates.tasks.values()),
+        facts=tuple((name, str(value)) for name, value in facts.items() if value),
+    )
+
+
+def _number(value: int | None) -> str | None:
+    return None if value is None else f"{value:,}"
+
+
+def _parameters(run: Run) -> str | None:
+    """Those that are trained; None where the checkpoint is gone."""
+    if run.policy is None:
+        return None
+    return f"{sum(each.numel() for each in run.policy.policy.parameters() if each.requires_grad):,}"
+
+
+def _demonstrations(run: Run) -> str | None:
+    """As many as the dataset holds; None where it is gone."""
+    try:
+        files = task_files(Path(str(setting(run.config, "data", "path"))))
+        return f"{sum(_demos(file) for file in files if _is_used(file, run)):,}"
+    except (MtilError, OSError, KeyError):
+        return None
+
+
+def _demos(path: Path) -> int:
+    with h5py.File(path) as file:
+        return len(file["data"])  # pyright: ignore[reportArgumentType]
+
+
+def _is_used(path: Path, run: Run) -> bool:
+    tasks = setting(run.config, "data", "tasks")
+    return not tasks or path.stem in tasks

@@ -1,0 +1,121 @@
+"""What lies in a run directory."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mtil.config import read_yaml
+from mtil.errors import CheckpointError, ConfigError
+from mtil.evaluation.metrics import Control, EvaluationResult
+from mtil.evaluation.results import results_of
+from mtil.policies.checkpoint import LAST, LoadedPolicy, load_policy
+from mtil.report.metrics_log import Metrics, read_metrics
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training and its evaluations.
+
+    Attributes:
+        path: The run directory.
+        config: Its configuration, as plain values.
+        config_text: The same, as it stands in the file.
+        metrics: What was logged, by column.
+        result: The evaluation that the report is about.
+        controls: Evaluations like it, but told wrongly or not at all.
+        rephrased: Evaluations like it, but told in other sentences.
+        source: The file that `result` was read from.
+        machines: What it was trained on: an entry for every start.
+        policy: Its last; None where the checkpoint is gone.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    config_text: str
+    metrics: Metrics
+    result: EvaluationResult
+    source: Path
+    controls: dict[Control, EvaluationResult] = field(default_factory=dict)
+    rephrased: tuple[EvaluationResult, ...] = ()
+    machines: tuple[dict[str, Any], ...] = ()
+    policy: LoadedPolicy | None = None
+
+    @property
+    def name(self) -> str:
+        """The directory's."""
+        return self.path.resolve().name
+
+    @property
+    def told(self) -> bool:
+        """Whether the policy is told its task at all."""
+        return setting(self.config, "policy", "task_encoder", "kind") != "none"
+
+
+def read_run(path: Path) -> Run:
+    """Read a run directory.
+
+    Of several evaluations the report is about that of the latest step, and of those the one with the most episodes.
+
+    Raises:
+        CheckpointError: There is no such directory, it holds no evaluation, or a file is damaged.
+        ConfigError: Its configuration cannot be read.
+    """
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: expected a run directory, found {'a file' if path.exists() else 'nothing'}")
+    text, config = _config(path / "config.yaml")
+    results = {file: each for file, each in results_of(path).items() if each.protocol.replay is None}
+    plain = [each for each in results.items() if _is_plain(each[1])]
+    if not plain:
+        raise CheckpointError(f"{path}: has no evaluation to report; make one with: mtil evaluate {path}")
+    source, result = max(plain, key=lambda each: _weight(each[1]))
+    alike = sorted((each for each in results.values() if _alike(each, result)), key=lambda each: len(each.outcomes))
+    return Run(
+        path=path,
+        config=config,
+        config_text=text,
+        metrics=read_metrics(path / "metrics.csv"),
+        result=result,
+        source=source,
+        controls={each.protocol.control: each for each in alike if each.protocol.control is not None},
+        rephrased=tuple(each for each in alike if each.protocol.instructions and not each.protocol.control),
+        machines=_machines(path / "machines.yaml"),
+        policy=load_policy(path) if (path / LAST).exists() else None,
+    )
+
+
+def _machines(path: Path) -> tuple[dict[str, Any], ...]:
+    found = read_yaml(path) if path.exists() else []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise ConfigError(f"{path}: expected a list of machines, found {type(found).__name__}")
+    return tuple(found)
+
+
+def setting(values: Any, *keys: str) -> Any:
+    """A value of a configuration; None where there is none."""
+    for key in keys:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
+
+
+def _config(path: Path) -> tuple[str, dict[str, Any]]:
+    found = read_yaml(path)
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: expected a run's configuration, found {type(found).__name__}")
+    return path.read_text(encoding="utf-8"), found
+
+
+def _is_plain(result: EvaluationResult) -> bool:
+    return result.protocol.control is None and result.protocol.instructions is None
+
+
+def _weight(result: EvaluationResult) -> tuple[int, ...]:
+    protocol = result.protocol
+    step = -1 if protocol.step is None else protocol.step
+    return (step, len(result.tasks), len(result.outcomes), -protocol.seed)
+
+
+def _alike(result: EvaluationResult, other: EvaluationResult) -> bool:
+    """Whether two evaluations are of the same weights, at placements of the same seed."""
+    mine, others = result.protocol, other.protocol
+    keys = ("suite", "seed", "condition", "step", "weights")
+    return all(getattr(mine, key) == getattr(others, key) for key in keys)

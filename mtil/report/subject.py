@@ -1,0 +1,88 @@
+"""What a report is about: a run, or several that differ in nothing but their seeds."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
+from typing import Any
+
+from mtil.evaluation.comparison import pooled
+from mtil.evaluation.metrics import EvaluationResult, MeanResult, TaskResult
+from mtil.report.run import Run
+
+_UNIMPORTANT = ("threads", "progress_bar", "wandb", "log_every", "validate_every", "checkpoint_every", "keep_every")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Success of every task, by name, and their mean."""
+
+    tasks: dict[str, TaskResult]
+    mean: MeanResult
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Runs that are seeds of one training, under a name of their own."""
+
+    name: str
+    runs: tuple[Run, ...]
+
+    @property
+    def told(self) -> bool:
+        """Whether the policy is told its task at all."""
+        return self.runs[0].told
+
+    @cached_property
+    def rates(self) -> Rates:
+        """Success over all seeds."""
+        return rates([run.result for run in self.runs])
+
+
+def subjects(runs: Sequence[Run]) -> list[Subject]:
+    """Runs together that are seeds of one training, in the order of their first."""
+    groups: list[list[Run]] = []
+    for run in runs:
+        same = next((group for group in groups if _training(group[0]) == _training(run)), None)
+        if same is None:
+            groups.append([run])
+        else:
+            same.append(run)
+    return [Subject(_name(group), tuple(group)) for group in groups]
+
+
+def rates(results: Sequence[EvaluationResult]) -> Rates:
+    """Success over evaluations of several seeds of a training.
+
+    Raises:
+        CheckpointError: They are not of the same placements.
+    """
+    found = pooled(results)
+    return Rates({task.task: task for task in found.tasks}, found.mean)
+
+
+def _name(runs: Sequence[Run]) -> str:
+    if len(runs) == 1:
+        return runs[0].name
+    common = _beginning([run.name for run in runs]).rstrip("-_.") or runs[0].name
+    return f"{common} ({len(runs)} seeds)"
+
+
+def _beginning(names: Sequence[str]) -> str:
+    """What all names begin with."""
+    return "".join(letters[0] for letters in takewhile(lambda each: len(set(each)) == 1, zip(*names, strict=False)))
+
+
+def _training(run: Run) -> dict[str, Any]:
+    """What makes a training what it is, beside its seed: its evaluation's protocol counts too."""
+    found = deepcopy(run.config)
+    found.pop("seed", None)
+    if collection := found.get("collection"):
+        collection.pop("seed", None)
+        found.get("data", {}).pop("path", None)  # where demonstrations of another seed lie
+    for key in _UNIMPORTANT:
+        found.get("trainer", {}).pop(key, None)
+    protocol, tasks = run.result.protocol, [task.task for task in run.result.tasks]
+    keys = ("suite", "seed", "episodes_per_task", "condition", "step")
+    return found | {"evaluated": [tasks, *(getattr(protocol, key) for key in keys)]}

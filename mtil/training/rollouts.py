@@ -1,0 +1,110 @@
+"""Rollouts along the way: how often the averaged weights succeed, at placements of a stream of their own."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from mtil.errors import ConfigError, SimulatorError
+from mtil.evaluation.checkpoint import SLOTS
+from mtil.evaluation.conditioning import descriptors
+from mtil.evaluation.evaluate import evaluate
+from mtil.evaluation.metrics import EvaluationResult
+from mtil.evaluation.peers import Peers, connected
+from mtil.policies.actor import Actor
+from mtil.policies.policy import Policy
+from mtil.ranks import Rank
+from mtil.sim.base import load
+from mtil.training.callbacks import stepped
+from mtil.training.ema import WeightEMA
+from mtil.training.task_log import report
+
+SUCCESS, LENGTH = "rollout/success", "rollout/length"
+
+
+class Rollouts(Callback):
+    """Evaluates a copy of the averaged policy every so many steps; the training itself is not touched.
+
+    The placements are those of the stream "validation", which neither demonstrations nor final evaluations draw from,
+    and the same each time. The ranks share the episodes.
+
+    Args:
+        average: What holds the averaged weights; it stands before this among the callbacks.
+        suite: Name of the simulator.
+        tasks: The policy's vocabulary; those that are in the suite are rolled out.
+        every: Optimiser steps between two.
+        episodes: Episodes of each task.
+        seed: Seed of the placements.
+
+    Raises:
+        ConfigError: No suite is named.
+        SimulatorError: It is not installed, or has none of the tasks.
+    """
+
+    def __init__(
+        self, average: WeightEMA, *, suite: str | None, tasks: Sequence[str], every: int, episodes: int, seed: int
+    ) -> None:
+        if suite is None:
+            raise ConfigError("trainer.rollout_every: expected a suite to roll out in, found suite=null; name one")
+        self._tasks = [task.name for task in load(suite).tasks() if task.name in tasks]
+        if not self._tasks:
+            raise SimulatorError(f"{suite}: none of the tasks to be trained ({', '.join(tasks)}) is in this suite")
+        self._average, self._suite = average, suite
+        self._every, self._episodes, self._seed = every, episodes, seed
+        self._peers = Peers()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._peers = connected(Rank(trainer.global_rank, trainer.world_size))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if stepped(trainer, batch_idx) and trainer.global_step % self._every == 0:
+            policy: Policy = pl_module.policy  # type: ignore[assignment]
+            workers = max(1, len(os.sched_getaffinity(0)) // trainer.num_devices)
+            report(trainer, _metrics(self._evaluate(self._averaged(policy), workers=workers)))
+
+    def _averaged(self, policy: Policy) -> Policy:
+        """A copy, whole also where the weights are split over the ranks, with the average in it."""
+        copy = Policy.from_state(policy.config, policy.spec, self._average.state_of(policy))
+        return copy.to(policy.action_normalizer.scale.device)
+
+    def _evaluate(self, policy: Policy, *, workers: int) -> EvaluationResult:
+        kind = policy.task_encoder.kind
+        with _one_thread():
+            return evaluate(
+                Actor(policy, slots=SLOTS),
+                simulator=self._suite,
+                descriptors=descriptors(policy, kind, self._tasks),
+                episodes=self._episodes,
+                stream="validation",
+                seed=self._seed,
+                workers=workers,
+                condition=kind,
+                checkpoint="averaged weights in training",
+                tasks=self._tasks,
+                peers=self._peers,
+            )
+
+
+def _metrics(result: EvaluationResult) -> dict[str, float]:
+    """Success rates in [0, 1] and mean lengths in steps, of each task and of all, each weighing the same."""
+    lengths = [task.mean_length for task in result.tasks]
+    means = {SUCCESS: result.mean.rate, LENGTH: sum(lengths) / len(lengths)}
+    rates = {f"{SUCCESS}/{task.task}": task.rate for task in result.tasks}
+    return means | rates | {f"{LENGTH}/{task.task}": task.mean_length for task in result.tasks}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A batch of this size gains nothing from more, and the environments need the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
