@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job, from nothing to a table and films: collect demonstrations of ten Meta-World tasks, train one
+# The main job, from nothing to a table, films and a report: collect demonstrations of ten Meta-World tasks, train one
 # language-conditioned policy on them, and evaluate it on placements that it has never seen. Run again, it goes on from
 # where it was. Options are passed on to the training, e.g. `scripts/quickstart.sh seed=1`.
 set -euo pipefail
@@ -8,5 +8,6 @@ cd "$(dirname "$0")/.."
 
 run=${RUN:-runs/mt10-state}
 mtil train mt10-state "$@" --out "$run" --resume
-mtil evaluate "$run" --episodes 50 --json "$run/evaluation/seed-0.json" --video "$run/evaluation/videos"
-echo "Table: $run/evaluation/seed-0.json   Films: $run/evaluation/videos/*.mp4   Curves: tensorboard --logdir $run"
+mtil evaluate "$run" --episodes 50 --video "$run/evaluation/videos"
+mtil report "$run"
+echo "Report: $run/report.html   Films: $run/evaluation/videos/*.mp4   Curves: tensorboard --logdir $run"

@@ -26,7 +26,7 @@ def attempt(settings: CollectionSettings, task: str, index: int) -> Episode | No
     start = placement("collection", settings.seed, task, index)
     rng = np.random.default_rng((start, 1))  # not the placement's own stream, which the simulator draws from
     env, expert = _stage(settings.suite, task)
-    return _roll_out(env, expert, start, settings, rng)
+    return _roll_out(env, expert, start, settings, settings.longest(task), rng)
 
 
 # Failed attempts are made up for while the next task has begun: a few environments are worth keeping, fifty are not.
@@ -40,13 +40,18 @@ def _stage(simulator: str, task: str) -> tuple[gymnasium.Env, Expert]:
 
 
 def _roll_out(
-    env: gymnasium.Env, expert: Expert, start: int, settings: CollectionSettings, rng: np.random.Generator
+    env: gymnasium.Env,
+    expert: Expert,
+    start: int,
+    settings: CollectionSettings,
+    longest: int | None,
+    rng: np.random.Generator,
 ) -> Episode | None:
     space = env.action_space
     assert isinstance(space, gymnasium.spaces.Box)
     observation, _ = env.reset(seed=start)
     observations, actions, rewards = [], [], []
-    left = math.inf if settings.max_steps is None else settings.max_steps
+    left = math.inf if longest is None else longest
     success = over = False
     while left and not over:
         action = np.clip(expert(observation), space.low, space.high)

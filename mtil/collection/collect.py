@@ -1,7 +1,7 @@
 """Demonstrations from scripted experts: one file per task, the same bytes for any number of workers."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -11,7 +11,7 @@ from mtil.collection.attempt import attempt
 from mtil.collection.settings import CollectionReport, CollectionSettings, TaskReport, read_report, signed
 from mtil.collection.workers import interrupts_held, worker_pool
 from mtil.data.hdf5 import write_task
-from mtil.errors import OutputError, SimulatorError
+from mtil.errors import OutputError, SimulatorError, unknown
 from mtil.ranks import ALONE, Rank, cores
 from mtil.sim.base import Simulator, load
 from mtil.types import Episode, Task
@@ -51,7 +51,7 @@ def collect(
         OutputError: A file is there that was collected otherwise, or the disk is full.
     """
     runs = _runs(load(settings.suite), out, tasks, settings)
-    done = {run.task.name: read_report(run.path, run.task.name, settings) for run in runs if run.path.exists()}
+    done = {run.task.name: run.stored() for run in runs if run.path.exists()}
     report = progress or (lambda _: None)
     for each in done.values():
         report(each)
@@ -63,7 +63,7 @@ def collect(
             _complete(missing, pool, processes * _IN_FLIGHT_PER_WORKER, report)
         done |= {run.task.name: run.report() for run in missing}
     for run in (run for run in runs if run.task.name not in done):
-        done[run.task.name] = _from_another_rank(run, settings)
+        done[run.task.name] = _from_another_rank(run)
         report(done[run.task.name])
     return CollectionReport(tuple(done[run.task.name] for run in runs))
 
@@ -111,6 +111,14 @@ class _TaskRun:
                 f"{self._settings.episodes_per_task} episodes are wanted ({self._settings})"
             )
 
+    def stored(self) -> TaskReport:
+        """What became of the task when its file was written.
+
+        Raises:
+            OutputError: The file was collected otherwise.
+        """
+        return read_report(self.path, self.task.name, self._settings)
+
     def report(self) -> TaskReport:
         demos = len(self._lengths)
         return TaskReport(self.task.name, demos, demos + self._failures, sum(self._lengths.values()))
@@ -124,9 +132,12 @@ class _TaskRun:
 
 def _runs(simulator: Simulator, out: Path, names: Sequence[str] | None, settings: CollectionSettings) -> list[_TaskRun]:
     tasks = {task.name: task for task in simulator.tasks()}
+    for name in settings.max_steps if isinstance(settings.max_steps, Mapping) else ():
+        if name not in tasks:
+            raise SimulatorError(f"max_steps: {unknown(f'task of {simulator.name}', name, tasks)}")
     chosen = {name: simulator.env_args(name) for name in (tasks if names is None else names)}
     return [
-        _TaskRun(task=tasks[name], path=out / f"{name}.hdf5", env_args=env_args, settings=settings)
+        _TaskRun(task=tasks[name], path=out / f"{name}.hdf5", env_args=env_args, settings=settings.of(name))
         for name, env_args in chosen.items()
     ]
 
@@ -138,11 +149,11 @@ def _make_folder(out: Path) -> None:
         raise OutputError(f"{out}: cannot be made a folder: {error.strerror}") from None
 
 
-def _from_another_rank(run: _TaskRun, settings: CollectionSettings) -> TaskReport:
+def _from_another_rank(run: _TaskRun) -> TaskReport:
     """Wait for a task's file, which appears whole. (Should its rank fail, the launcher ends this one, too.)"""
     while not run.path.exists():
         time.sleep(_LOOK_AGAIN)
-    return read_report(run.path, run.task.name, settings)
+    return run.stored()
 
 
 def _complete(runs: Sequence[_TaskRun], pool: ProcessPoolExecutor, in_flight: int, report: Progress) -> None:

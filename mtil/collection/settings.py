@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ class CollectionSettings:
         noise: Standard deviation of the Gaussian noise on executed actions, in units of the action; the expert's clean
             action is the label.
         episodes_per_task: Successful episodes in each file.
-        max_steps: Steps after which an attempt has failed; None: the simulator's horizon. An expert that hesitates
-            in some attempts teaches to hesitate: this keeps those out.
+        max_steps: Steps after which an attempt has failed, of every task or of those named; None: the simulator's
+            horizon. An expert that hesitates in some attempts teaches to hesitate: this keeps those out.
         steps_after_success: Steps recorded beyond the first success, which teach the policy to stay at its goal.
 
     Raises:
@@ -36,7 +36,7 @@ class CollectionSettings:
     seed: int
     noise: float
     episodes_per_task: int
-    max_steps: int | None = None
+    max_steps: int | Mapping[str, int] | None = None
     steps_after_success: int = 0
 
     def __post_init__(self) -> None:
@@ -48,11 +48,20 @@ class CollectionSettings:
             "steps_after_success": 0,
         }.items():
             value = getattr(self, name)
-            if value is not None and not value >= least:
-                raise ConfigError(f"{name}: expected at least {least}, found {value}")
+            for each in value.values() if isinstance(value, Mapping) else [value]:
+                if each is not None and not each >= least:
+                    raise ConfigError(f"{name}: expected at least {least}, found {each}")
+
+    def of(self, task: str) -> "CollectionSettings":
+        """What is asked for of one task."""
+        return replace(self, max_steps=self.longest(task))
+
+    def longest(self, task: str) -> int | None:
+        """Steps after which an attempt at a task has failed; None: the simulator's horizon."""
+        return self.max_steps.get(task) if isinstance(self.max_steps, Mapping) else self.max_steps
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items() if value is not None)
+        return ", ".join(f"{name} {_words(value)}" for name, value in asdict(self).items() if value is not None)
 
 
 @dataclass(frozen=True)
@@ -114,3 +123,9 @@ def _signature(path: Path) -> dict[str, Any]:
             return dict(json.loads(str(file["data"].attrs["env_args"]))[_KEY])
     except (OSError, KeyError, TypeError, ValueError):
         return {}
+
+
+def _words(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return str(value)
+    return " ".join(f"{task}: {number}" for task, number in value.items())

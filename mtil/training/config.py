@@ -18,8 +18,10 @@ class CollectionConfig(Config):
     noise: NonNegativeFloat = Field(
         default=0.0, description="Deviation of the noise on executed actions; labels stay clean"
     )
-    max_steps: PositiveInt | None = Field(
-        default=None, description="Attempts that take longer are no demonstrations; null: the simulator's horizon"
+    max_steps: PositiveInt | dict[str, PositiveInt] | None = Field(
+        default=None,
+        description="Attempts that take longer are no demonstrations, of every task or by name; null: the simulator's "
+        "horizon",
     )
     steps_after_success: NonNegativeInt = Field(default=0, description="Steps recorded beyond the first success")
 

@@ -1,8 +1,9 @@
 """Train and evaluate variants of a preset side by side, over several seeds, and print one table.
 
-Each seed has demonstrations and a training of its own; all variants of a seed share the demonstrations, and all are
-evaluated on the same held-out placements. Intervals are over placements and seeds; `mtil compare` takes the run
-directories for differences. What is done already is not done again. The README's comparison:
+Each seed has demonstrations and a training of its own; all variants of a seed share the demonstrations, unless they
+say how to collect others, and all are evaluated on the same held-out placements. Intervals are over placements and
+seeds; `mtil compare` takes the run directories for differences. What is done already is not done again. The README's
+comparison:
 
     python scripts/benchmarks/compare.py --seeds 0,1,2 \
         gaussian mixture=policy.head.kind=mixture discretised=policy.head.kind=discretised \
@@ -12,6 +13,7 @@ directories for differences. What is done already is not done again. The README'
 import argparse
 import csv
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -57,9 +59,11 @@ def _run(options: argparse.Namespace, name: str, overrides: list[str], seed: int
     """Train and evaluate one variant with one seed."""
     run = options.out / f"{name}-{seed}"
     if (result := _result(run, options)) is None:
-        own = [f"seed={seed}", f"collection.seed={seed}", f"data.path=data/{options.preset}-seed{seed}"]
-        ensure_data(read(ExperimentConfig, presets()[options.preset], own), Console())
-        _train(run, ["train", options.preset, *own, *overrides, "--out", str(run), "--resume"])
+        collected = any(override.startswith("collection.") for override in overrides)
+        folder = Path("data") / "-".join([options.preset, *([name] if collected else []), f"seed{seed}"])
+        settings = [f"seed={seed}", f"collection.seed={seed}", f"data.path={folder}", *overrides]
+        ensure_data(read(ExperimentConfig, presets()[options.preset], settings), Console())
+        _train(run, ["train", options.preset, *settings, "--out", str(run), "--resume"])
         _mtil("evaluate", str(run), "--episodes", str(options.episodes), "--seed", str(options.evaluation_seed))
         result = _result(run, options)
         assert result is not None, "an evaluation is kept in the run directory"
@@ -96,9 +100,12 @@ def _mtil(*arguments: str) -> None:
 
 
 def _validation(run: Path) -> dict[str, float]:
-    """The last validation of a run, each task weighing the same."""
+    """The last validation of a run, each task weighing the same; nothing where no demonstrations were held out."""
     with (run / "metrics.csv").open(newline="") as file:
-        last = [row for row in csv.DictReader(file) if row["val/nll"]][-1]
+        validations = [row for row in csv.DictReader(file) if row.get("val/nll")]
+    if not validations:
+        return {"nll": math.nan, "error": math.nan}
+    last = validations[-1]
     return {
         name: statistics.fmean(float(last[key]) for key in last if key.startswith(f"{column}/"))
         for name, column in {"nll": "val/nll", "error": "val/action_error"}.items()

@@ -203,3 +203,8 @@ def test_attempts_that_take_too_long_are_no_demonstrations(tmp_path: Path) -> No
     strict = run(tmp_path / "strict", tasks=("drawer-close-v3",), max_steps=longest - 1).tasks[0]
     assert max(open_task(tmp_path / "strict" / "drawer-close-v3.hdf5").lengths) < longest
     assert strict.failures > free.failures
+
+
+def test_a_limit_for_a_task_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError, match="max_steps: unknown task of metaworld-mt10 'raech-v3'; did you mean"):
+        run(tmp_path, tasks=("reach-v3",), max_steps={"raech-v3": 40})

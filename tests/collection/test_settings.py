@@ -1,5 +1,6 @@
 """Settings are checked, and a file tells which it was collected with."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +62,15 @@ def test_a_number_out_of_range_is_answered(name: str, value: float) -> None:
     numbers = {"seed": 0, "noise": 0.0, "episodes_per_task": 1} | {name: value}
     with pytest.raises(ConfigError, match=rf"{name}: expected at least \d, found {value}"):
         CollectionSettings(suite="metaworld-mt10", **numbers)  # pyright: ignore[reportArgumentType]
+
+
+def test_tasks_may_have_limits_of_their_own(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, max_steps={"reach-v3": 40, "push-v3": 90})
+    assert [settings.longest(task) for task in ("reach-v3", "push-v3", "door-open-v3")] == [40, 90, None]
+    assert settings.of("reach-v3") == replace(SETTINGS, max_steps=40)
+    assert "max_steps reach-v3: 40 push-v3: 90" in str(settings)
+    path = tmp_path / "reach-v3.hdf5"
+    write(path, signed({"env_name": "reach-v3", "type": 2, "env_kwargs": {}}, settings.of("reach-v3"), attempts=5))
+    assert read_report(path, "reach-v3", replace(SETTINGS, max_steps=40)).attempts == 5
+    with pytest.raises(ConfigError, match="max_steps: expected at least 1, found 0"):
+        replace(SETTINGS, max_steps={"reach-v3": 0})
