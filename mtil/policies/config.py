@@ -47,7 +47,11 @@ class MLPTrunkConfig(Config):
     """A residual multilayer perceptron, conditioned on z."""
 
     kind: Literal["mlp"] = "mlp"
-    width: PositiveInt = 256
+    width: PositiveInt = Field(
+        default=256,
+        multiple_of=4,
+        description="Features; by fours, or some matrix kernels round an example by its place in the batch",
+    )
     depth: PositiveInt = Field(default=3, description="Residual blocks, of two layers each")
     conditioning: Literal["film", "concat"] = Field(
         default="concat", description="How z enters: in every block, or at the input"

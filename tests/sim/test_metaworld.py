@@ -3,10 +3,12 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
+import yaml
 from metaworld import env_dict
 
 from mtil.errors import SimulatorError
@@ -15,6 +17,7 @@ from mtil.sim.metaworld import MetaWorldEnv
 
 SUITE = load("metaworld-mt50")
 TASKS = [task.name for task in SUITE.tasks()]
+WALL = ("wall", "barrier", "obstacle")
 SHAPES = {"proprio": (4,), "objects": (14,), "goal": (3,)}
 
 
@@ -168,8 +171,17 @@ def test_every_task_can_be_told_from_every_other() -> None:
 @pytest.mark.parametrize("task", [task for task in TASKS if "wall" in task])
 def test_a_task_with_a_wall_names_it_and_its_sibling_does_not(task: str) -> None:
     told = {task.name: task.instructions for task in SUITE.tasks()}
-    assert all("wall" in sentence for sentence in told[task])
-    assert not any("wall" in sentence for sentence in told[task.replace("-wall", "")])
+    assert all(any(word in sentence for word in WALL) for sentence in told[task])
+    assert not any(word in sentence for word in WALL for sentence in told[task.replace("-wall", "")])
+
+
+def test_held_out_instructions_are_held_out() -> None:
+    path = Path(__file__).parents[2] / "data" / "instructions" / "held-out.yaml"
+    held_out = yaml.safe_load(path.read_text())
+    trained_on = {sentence.lower() for task in SUITE.tasks() for sentence in task.instructions}
+    assert set(held_out) == set(TASKS)
+    assert all(len(sentences) >= 3 for sentences in held_out.values())
+    assert not {sentence.lower() for sentences in held_out.values() for sentence in sentences} & trained_on
 
 
 def test_rendering_shows_and_changes_nothing() -> None:
