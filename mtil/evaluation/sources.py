@@ -13,8 +13,8 @@ Found = dict[Path, EvaluationResult]
 def read_sides(sides: Sequence[Sequence[Path]]) -> list[Found]:
     """The results of each side, by file, one for each of its paths.
 
-    A path is a run directory or the JSON of a result. A run that was evaluated in several ways stands for the one that
-    all paths have in common.
+    A path is a run directory or the JSON of a result. A run stands for its last step told as in training, neither as a
+    control nor in other sentences; if that was evaluated in several ways, for the one that all paths have in common.
 
     Raises:
         CheckpointError: There is no result, or more than one that may be meant.
@@ -35,7 +35,27 @@ def _results(path: Path) -> Found:
     found = {file: result for file, result in results_of(path).items() if result.protocol.replay is None}
     if not found:
         raise CheckpointError(f"{path}: no result in it; make one with: mtil evaluate {path} --episodes 50 --seed 0")
-    return found
+    own = {file: each for file, each in found.items() if _is_own(each)} or found
+    last = max(_step(each) for each in own.values())
+    return _once({file: each for file, each in own.items() if _step(each) == last})
+
+
+def _is_own(result: EvaluationResult) -> bool:
+    """Whether a policy was told what it was trained on."""
+    return result.protocol.control is None and result.protocol.instructions is None
+
+
+def _step(result: EvaluationResult) -> int:
+    return -1 if result.protocol.step is None else result.protocol.step
+
+
+def _once(found: Found) -> Found:
+    """Without copies, as `--json` makes one."""
+    kept: Found = {}
+    for file, result in found.items():
+        if result not in kept.values():
+            kept[file] = result
+    return kept
 
 
 def _in_common(found: dict[Path, Found]) -> dict[Path, Found]:

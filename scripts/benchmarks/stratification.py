@@ -121,7 +121,7 @@ def _run(setting: Setting, sampler: str, options: argparse.Namespace) -> dict[st
 def _variances(setting: Setting, step: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Variance of batches drawn in each way, at a checkpoint of the stratified training."""
     checkpoint = options.out / f"{setting.name}-stratified-{setting.seed}" / "checkpoints" / f"step-{step}.ckpt"
-    result = checkpoint.parents[1] / "evaluation" / f"gradients-{step}.json"
+    result = checkpoint.parents[1] / f"gradients-{step}.json"
     if not result.exists():
         _mtil("diagnose", str(checkpoint), "--batches", str(options.batches), "--json", str(result))
     objectives = json.loads(result.read_text())["interference"]["objectives"]
@@ -130,7 +130,7 @@ def _variances(setting: Setting, step: int, options: argparse.Namespace) -> list
 
 
 def _successes(run: Path, checkpoint: Path, setting: Setting, options: argparse.Namespace) -> dict[str, int]:
-    result = run / "evaluation" / f"{checkpoint.stem}.json"
+    result = run / f"success-{checkpoint.stem}.json"
     if not result.exists():
         _mtil("evaluate", str(checkpoint), "--tasks", ",".join(setting.tasks), "--episodes", str(options.episodes),
               "--seed", str(options.evaluation_seed), "--workers", "1", "--json", str(result))  # fmt: skip

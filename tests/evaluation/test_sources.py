@@ -50,14 +50,28 @@ def test_both_sides_may_be_the_same(store: Callable[..., Path], tmp_path: Path) 
     assert [list(side) for side in read_sides([[tmp_path / "a"], [tmp_path / "a"]])] == [[file], [file]]
 
 
+def test_a_run_stands_for_its_last_step_told_as_in_training(store: Callable[..., Path], tmp_path: Path) -> None:
+    for step in (500, 1000):
+        store("a", f"control-{step}", control="wrong", step=step)
+        store("a", f"rephrased-{step}", instructions="other.yaml", step=step)
+        last = store("a", f"own-{step}", step=step)
+    store("a", "written-twice", step=1000)
+    assert list(read_sides([[tmp_path / "a"]])[0]) == [last]
+
+
+def test_controls_alone_may_be_compared(store: Callable[..., Path], tmp_path: Path) -> None:
+    file = store("a", control="absent")
+    assert list(read_sides([[tmp_path / "a"]])[0]) == [file]
+
+
 def test_what_is_not_clear_is_asked_for(store: Callable[..., Path], tmp_path: Path) -> None:
     for run in ("a", "b"):
         store(run)
-        store(run, "wrong", control="wrong")
-    message = r"a: expected one result like those of .*b, found: first\.json \(toy seed 0, .*\); wrong\.json \(.*wrong"
+        store(run, "other", seed=7)
+    message = r"a: expected one result like those of .*b, found: first\.json \(toy seed 0, .*\); other\.json"
     with pytest.raises(CheckpointError, match=message):
         read_sides([[tmp_path / "a"], [tmp_path / "b"]])
-    store("c", seed=7)
+    store("c", seed=8)
     with pytest.raises(CheckpointError, match="name the JSON files"):
         read_sides([[tmp_path / "a"], [tmp_path / "c"]])
 
