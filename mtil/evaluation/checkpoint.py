@@ -23,7 +23,7 @@ from mtil.policies.actor import Actor
 from mtil.policies.checkpoint import LoadedPolicy
 from mtil.ranks import cores, this_rank
 
-SLOTS = 32
+SLOTS = 64  # two full batches of the policy, so that one gang steps while it decides for another
 
 
 def evaluate_checkpoint(

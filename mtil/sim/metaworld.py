@@ -8,7 +8,9 @@ draw fifty of them per task.
 # (MuJoCo's compiled modules carry no stubs.)
 
 import warnings
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from copy import copy
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -38,6 +40,8 @@ Observation = dict[str, Any]
 
 _PARTS = {"proprio": slice(0, 4), "objects": slice(4, 18), "goal": slice(36, 39)}
 """Where Meta-World's vector of 39 holds what; 18:36 repeats the previous step, which a policy's history may do."""
+
+_KEPT = 16  # compiled models
 
 
 class MetaWorld(Simulator):
@@ -89,7 +93,7 @@ class MetaWorldEnv(gymnasium.Env[Observation, np.ndarray]):
     """
 
     def __init__(self, *, task: str, camera: str | None = None, image_size: int = 240) -> None:
-        self._env = env_dict.ALL_V3_ENVIRONMENTS[task]()
+        self._env = _compiled_once(env_dict.ALL_V3_ENVIRONMENTS[task])()
         self._env.seeded_rand_vec = True
         self._env._set_task_called = True
         self._env._partially_observable = False
@@ -131,6 +135,32 @@ class MetaWorldEnv(gymnasium.Env[Observation, np.ndarray]):
         if self._camera is not None:
             self._camera.close()
         self._env.close()
+
+
+class _CompiledOnce(SawyerXYZEnv):
+    """Compiles a task's model once in a process, which takes most of an environment's making, and copies it."""
+
+    def _initialize_simulation(self) -> tuple[Any, Any]:
+        model = copy(_model(self.fullpath, super()._initialize_simulation))
+        return model, mujoco.MjData(model)
+
+
+@cache
+def _compiled_once(env: type[SawyerXYZEnv]) -> type[SawyerXYZEnv]:
+    return type(env.__name__, (_CompiledOnce, env), {})
+
+
+_models: OrderedDict[str, Any] = OrderedDict()
+
+
+def _model(path: str, compile_model: Callable[[], tuple[Any, Any]]) -> Any:
+    """The model of a file, as compiled; the last few are kept, of some 20 MB each."""
+    if path not in _models:
+        _models[path], _ = compile_model()
+    _models.move_to_end(path)
+    while len(_models) > _KEPT:
+        _models.popitem(last=False)
+    return _models[path]
 
 
 def mt10() -> Simulator:
