@@ -129,7 +129,7 @@ def pooled(results: Sequence[EvaluationResult]) -> PooledResult:
     Raises:
         CheckpointError: The results are not of the same placements, or not told in the same way.
     """
-    named = [(result.protocol.checkpoint, result) for result in results]
+    named = [(_name(result.protocol), result) for result in results]
     _check_seeds(named)
     check_paired(named)
     successes = _successes(results)
@@ -191,6 +191,12 @@ def _check_seeds(results: Sequence[tuple[str, EvaluationResult]]) -> None:
                 raise CheckpointError(
                     f"{other} and {name}: expected trainings of different seeds, found the same weights"
                 )
+
+
+def _name(protocol: EvaluationProtocol) -> str:
+    """What to call a result that has no file."""
+    control = f", control {protocol.control}" if protocol.control else ""
+    return protocol.checkpoint + control + (f", told by {protocol.instructions}" if protocol.instructions else "")
 
 
 def _successes(results: Sequence[EvaluationResult]) -> Bool[np.ndarray, "S T P"]:

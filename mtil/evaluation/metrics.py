@@ -96,6 +96,11 @@ class EvaluationProtocol:
     path: str | None = None
     replay: int | None = None
 
+    @property
+    def told_as_trained(self) -> bool:
+        """Whether the policy was told its tasks as in its training: under no control, in no other sentences."""
+        return self.control is None and self.instructions is None
+
 
 @dataclass(frozen=True)
 class EvaluationResult:

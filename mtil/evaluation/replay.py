@@ -43,13 +43,22 @@ def film(
     recording = prepared.recording(folder)
     trials = all_filmed(_trials_of(prepared, outcomes), recording)
     found = run_prepared(prepared, trials, recording=recording, workers=workers or cores())
-    for recorded, replayed in zip(outcomes, found, strict=True):
-        _check_same(recorded, replayed)
+    for trial, recorded, replayed in zip(trials, outcomes, found, strict=True):
+        _check_same(trial, recorded, replayed)
     return {(trial.task, trial.episode): trial.video for trial in trials if trial.video is not None}
 
 
-def replay_command(result: EvaluationResult, outcome: Outcome) -> str:
-    """The shell command that runs an episode of a result again, and films it to the folder `films`."""
+def replay_command(result: EvaluationResult, outcome: Outcome, *, checkpoint: Path | None = None) -> str:
+    """The shell command that runs an episode of a result again, and films it to the folder `films`.
+
+    Args:
+        result: The result that it belongs to.
+        outcome: How it ended in it.
+        checkpoint: Where the checkpoint or run is now; None: where it was.
+
+    Raises:
+        CheckpointError: The result does not tell where the checkpoint was.
+    """
     protocol = result.protocol
     swapped = protocol.control == "wrong"  # all the tasks that were evaluated decide which was told as which
     tasks = ",".join(task.task for task in result.tasks) if swapped else outcome.task
@@ -64,7 +73,7 @@ def replay_command(result: EvaluationResult, outcome: Outcome) -> str:
         "--video": "films",
     }
     words = [str(word) for name, value in options.items() if value is not None for word in (name, value)]
-    return shlex.join(["mtil", "evaluate", str(_path(protocol)), *words])
+    return shlex.join(["mtil", "evaluate", str(checkpoint or _path(protocol)), *words])
 
 
 def _path(protocol: EvaluationProtocol) -> Path:
@@ -86,8 +95,10 @@ def _trials_of(prepared: Preparation, outcomes: Sequence[Outcome]) -> list[Trial
     return [trials[outcome.task, outcome.episode] for outcome in outcomes]
 
 
-def _check_same(recorded: Outcome, replayed: Outcome) -> None:
+def _check_same(trial: Trial, recorded: Outcome, replayed: Outcome) -> None:
     if replace(recorded, reruns=0) != replace(replayed, reruns=0):
+        if trial.video is not None:
+            trial.video.unlink(missing_ok=True)  # it shows what did not happen
         raise SimulatorError(
             f"{recorded.task}, episode {recorded.episode}: run again, it ended otherwise: expected "
             f"{_ending(recorded)}, found {_ending(replayed)}; is this another machine, or are the sentences others?"

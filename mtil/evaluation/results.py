@@ -47,8 +47,8 @@ def result_path(run: Path, protocol: EvaluationProtocol, digest: str) -> Path:
     return run / FOLDER / name.replace("/", "-")
 
 
-def check_writable(path: Path) -> None:
-    """Make the folder of a result to be written.
+def check_writable(path: Path, what: str = "result") -> None:
+    """Make the folder of a file to be written, a result unless it is said to be something else.
 
     Raises:
         OutputError: The file could not be written.
@@ -56,9 +56,9 @@ def check_writable(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{path}: the result cannot be written: {error.strerror}") from None
+        raise OutputError(f"{path}: the {what} cannot be written: {error.strerror}") from None
     if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path}: the result cannot be written: expected a file in a folder that can be written to")
+        raise OutputError(f"{path}: the {what} cannot be written: expected a file in a folder that can be written to")
 
 
 def read_json(path: Path) -> EvaluationResult:
@@ -85,4 +85,14 @@ def results_of(run: Path) -> dict[Path, EvaluationResult]:
     """
     if not run.is_dir():
         raise CheckpointError(f"{run}: no such run directory")
-    return {path: read_json(path) for path in sorted((run / FOLDER).glob("*.json"))}
+    return {path: _read_own(path) for path in sorted((run / FOLDER).glob("*.json"))}
+
+
+def _read_own(path: Path) -> EvaluationResult:
+    try:
+        return read_json(path)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}; a run's evaluation folder holds nothing but its results: move the file elsewhere, and if it was "
+            "a result, evaluate again"
+        ) from None

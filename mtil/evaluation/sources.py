@@ -35,14 +35,9 @@ def _results(path: Path) -> Found:
     found = {file: result for file, result in results_of(path).items() if result.protocol.replay is None}
     if not found:
         raise CheckpointError(f"{path}: no result in it; make one with: mtil evaluate {path} --episodes 50 --seed 0")
-    own = {file: each for file, each in found.items() if _is_own(each)} or found
+    own = {file: each for file, each in found.items() if each.protocol.told_as_trained} or found
     last = max(_step(each) for each in own.values())
     return _once({file: each for file, each in own.items() if _step(each) == last})
-
-
-def _is_own(result: EvaluationResult) -> bool:
-    """Whether a policy was told what it was trained on."""
-    return result.protocol.control is None and result.protocol.instructions is None
 
 
 def _step(result: EvaluationResult) -> int:

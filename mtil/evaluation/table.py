@@ -15,6 +15,8 @@ _CONTROLS: dict[Control, str] = {
     "absent": "the policy was not told its task (z = 0)",
 }
 
+_ONE_CHECKPOINT = "Wilson's; that of the mean at the tasks' effective sample size"
+
 
 def print_table(result: EvaluationResult) -> None:
     """Print the table to standard output."""
@@ -40,8 +42,13 @@ def table(result: EvaluationResult) -> Group:
     return Group(*parts)
 
 
-def protocol(protocol: EvaluationProtocol) -> str:
-    """How the episodes were run, in words, so that nobody has to guess what a rate means."""
+def protocol(protocol: EvaluationProtocol, *, intervals: str = _ONE_CHECKPOINT) -> str:
+    """How the episodes were run, in words, so that nobody has to guess what a rate means.
+
+    Args:
+        protocol: Of the evaluation.
+        intervals: What the intervals are, in words.
+    """
     sentences = "" if protocol.instructions is None else f", with the sentences of {protocol.instructions}"
     control = "" if protocol.control is None else f"CONTROL: {_CONTROLS[protocol.control]}.\n"
     return (
@@ -50,7 +57,7 @@ def protocol(protocol: EvaluationProtocol) -> str:
         f"steps long.\n"
         f"Success rule: {protocol.success}.\n"
         f"Condition: {protocol.condition}{sentences}.\nCheckpoint: {protocol.checkpoint}.\n"
-        f"Intervals: Wilson's; that of the mean at the tasks' effective sample size."
+        f"Intervals: {intervals}."
     )
 
 

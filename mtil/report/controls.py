@@ -47,6 +47,10 @@ class Controls:
     rows: Sequence[ControlRow]
     missing: Sequence[str]
 
+    def episodes(self, arm: str) -> int:
+        """How many an arm's rates are of."""
+        return sum(row.arms[arm].episodes for row in self.rows)
+
 
 def controls(subject: Subject, untold: Sequence[Subject]) -> Controls:
     """Set a subject beside its controls.

@@ -66,7 +66,8 @@ def episodes(subjects: Sequence[Subject], tasks: Sequence[str], *, count: int, f
 
 def _view(run: Run, outcome: Outcome, found: Films) -> EpisodeView:
     path = found.get((outcome.task, outcome.episode))
-    return EpisodeView(outcome, run.name, replay_command(run.result, outcome), None if path is None else as_uri(path))
+    command = replay_command(run.result, outcome, checkpoint=run.checkpoint)
+    return EpisodeView(outcome, run.name, command, None if path is None else as_uri(path))
 
 
 def _place(view: EpisodeView, order: dict[str, int]) -> tuple[int, bool, str, int]:

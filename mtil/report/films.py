@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from mtil.errors import CheckpointError
+from mtil.errors import CheckpointError, SimulatorError
 from mtil.evaluation.metrics import Outcome
 from mtil.evaluation.replay import film
-from mtil.policies.checkpoint import LAST
 from mtil.report.run import Run
 from mtil.sim.base import load
 
@@ -30,14 +29,16 @@ def films(run: Run, outcomes: Sequence[Outcome]) -> Films:
         CheckpointError: The run's checkpoint is no longer the one that was evaluated.
         MtilError: An episode cannot be filmed.
     """
-    checkpoint = run.path / "checkpoints" / Path(run.result.protocol.path or LAST).name
     folder = run.path / "evaluation" / "films" / run.source.stem
     paths = {(each.task, each.episode): folder / f"{each.task}-{each.episode}.mp4" for each in outcomes}
     absent = [each for each in outcomes if not paths[each.task, each.episode].exists()]
     there = {episode: path for episode, path in paths.items() if path.exists()}
-    if not absent or load(run.result.protocol.suite).camera is None:
-        return there
-    return there | film(run.result, absent, folder, checkpoint=checkpoint)
+    try:
+        if not absent or load(run.result.protocol.suite).camera is None:
+            return there
+        return there | film(run.result, absent, folder, checkpoint=run.checkpoint)
+    except SimulatorError as error:
+        raise SimulatorError(f"{error}; --films 0 reports without films") from None
 
 
 def as_uri(path: Path) -> str:

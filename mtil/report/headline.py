@@ -14,10 +14,11 @@ from mtil.report.subject import Subject
 
 @dataclass(frozen=True)
 class Headline:
-    """A subject's mean success, and what it is: facts, each a number or word and what it counts."""
+    """A subject's mean success, over all seeds and of each, and what it is: facts, each what it counts and how many."""
 
     name: str
     mean: MeanResult
+    seeds: tuple[float, ...]
     successes: int
     episodes: int
     facts: tuple[tuple[str, str], ...]
@@ -37,6 +38,7 @@ def headline(subject: Subject) -> Headline:
     return Headline(
         name=subject.name,
         mean=rates.mean,
+        seeds=rates.seeds,
         successes=sum(task.successes for task in rates.tasks.values()),
         episodes=sum(task.episodes for task in rates.tasks.values()),
         facts=tuple((name, str(value)) for name, value in facts.items() if value),

@@ -1,12 +1,13 @@
 """The page: one file that needs nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mtil.errors import OutputError
+from mtil.evaluation.results import check_writable
 from mtil.evaluation.table import protocol
 from mtil.files import replacing
 from mtil.report.commands import evaluation_command, training_command
@@ -15,7 +16,7 @@ from mtil.report.curves import Curves, curves
 from mtil.report.episodes import Episodes, Filming, episodes
 from mtil.report.films import films
 from mtil.report.headline import Headline, headline
-from mtil.report.run import Run, read_run
+from mtil.report.run import Run, read_runs
 from mtil.report.sentences import Sentences, sentences
 from mtil.report.subject import Subject, subjects
 from mtil.report.success import SuccessRow, success_rows
@@ -47,11 +48,14 @@ def write_report(paths: Sequence[Path], out: Path, *, count: int) -> None:
         count: Films of failures at most.
 
     Raises:
-        CheckpointError: A run cannot be read, has no evaluation, or its checkpoint is no longer the evaluated one.
+        CheckpointError: A run is given twice, cannot be read, has no evaluation, or its checkpoint is no longer the
+            evaluated one.
         ConfigError: A run's configuration cannot be read.
         OutputError: The file cannot be written.
     """
-    text = render(page([read_run(path) for path in paths], count=count))
+    runs = read_runs(paths)
+    check_writable(out, "report")  # before minutes of filming, not after
+    text = render(page(runs, count=count))
     try:
         with replacing(out) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -69,7 +73,7 @@ def page(runs: Sequence[Run], *, count: int, filming: Filming = films) -> Page:
         title=", ".join(subject.name for subject in found),
         subjects=found,
         headlines=[headline(subject) for subject in found],
-        protocols=list(dict.fromkeys(protocol(run.result.protocol) for run in runs)),
+        protocols=list(dict.fromkeys(_protocol(subject) for subject in found)),
         success=success,
         controls=[controls(subject, untold) for subject in found if subject.told],
         sentences=[each for subject in found for each in sentences(subject)],
@@ -85,6 +89,20 @@ def render(found: Page) -> str:
     return _environment().get_template("page.html").render(page=found)
 
 
+def _protocol(subject: Subject) -> str:
+    """How all its seeds were evaluated."""
+    first, *others = [run.result.protocol for run in subject.runs]
+    if not others:
+        return protocol(first)
+    checkpoints = ", ".join(each.checkpoint for each in (first, *others))
+    seeds = f"over placements, and over the {len(subject.runs)} seeds of the training"
+    return protocol(replace(first, checkpoint=checkpoints), intervals=seeds)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("mtil.report"),
@@ -93,6 +111,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda rate: f"{100 * rate:.1f}"
+    environment.filters |= {"percent": lambda rate: f"{100 * rate:.1f}", "counted": _counted}
     environment.globals |= {"evaluation_command": evaluation_command, "training_command": training_command}
     return environment

@@ -1,5 +1,6 @@
 """What lies in a run directory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ class Run:
         metrics: What was logged, by column.
         result: The evaluation that the report is about.
         controls: Evaluations like it, but told wrongly or not at all.
-        rephrased: Evaluations like it, but told in other sentences.
+        rephrased: Evaluations like it, but told in the sentences of another file, by that file.
         source: The file that `result` was read from.
         machines: What it was trained on: an entry for every start.
         policy: Its last; None where the checkpoint is gone.
@@ -36,7 +37,7 @@ class Run:
     result: EvaluationResult
     source: Path
     controls: dict[Control, EvaluationResult] = field(default_factory=dict)
-    rephrased: tuple[EvaluationResult, ...] = ()
+    rephrased: dict[str, EvaluationResult] = field(default_factory=dict)
     machines: tuple[dict[str, Any], ...] = ()
     policy: LoadedPolicy | None = None
 
@@ -46,9 +47,27 @@ class Run:
         return self.path.resolve().name
 
     @property
+    def checkpoint(self) -> Path:
+        """The checkpoint that was evaluated, where the run is now."""
+        return self.path / LAST.parent / Path(self.result.protocol.path or LAST).name
+
+    @property
     def told(self) -> bool:
         """Whether the policy is told its task at all."""
         return setting(self.config, "policy", "task_encoder", "kind") != "none"
+
+
+def read_runs(paths: Sequence[Path]) -> list[Run]:
+    """Read run directories.
+
+    Raises:
+        CheckpointError: One is given twice, does not exist, holds no evaluation, or a file is damaged.
+        ConfigError: A configuration cannot be read.
+    """
+    for index, path in enumerate(paths):
+        if path.resolve() in [other.resolve() for other in paths[:index]]:
+            raise CheckpointError(f"{path}: given twice; expected different runs")
+    return [read_run(path) for path in paths]
 
 
 def read_run(path: Path) -> Run:
@@ -64,7 +83,7 @@ def read_run(path: Path) -> Run:
         raise CheckpointError(f"{path}: expected a run directory, found {'a file' if path.exists() else 'nothing'}")
     text, config = _config(path / "config.yaml")
     results = {file: each for file, each in results_of(path).items() if each.protocol.replay is None}
-    plain = [each for each in results.items() if _is_plain(each[1])]
+    plain = [(file, each) for file, each in results.items() if each.protocol.told_as_trained]
     if not plain:
         raise CheckpointError(f"{path}: has no evaluation to report; make one with: mtil evaluate {path}")
     source, result = max(plain, key=lambda each: _weight(each[1]))
@@ -76,8 +95,8 @@ def read_run(path: Path) -> Run:
         metrics=read_metrics(path / "metrics.csv"),
         result=result,
         source=source,
-        controls={each.protocol.control: each for each in alike if each.protocol.control is not None},
-        rephrased=tuple(each for each in alike if each.protocol.instructions and not each.protocol.control),
+        controls={how.control: each for each in alike if (how := each.protocol).control and not how.instructions},
+        rephrased={how.instructions: each for each in alike if (how := each.protocol).instructions and not how.control},
         machines=_machines(path / "machines.yaml"),
         policy=load_policy(path) if (path / LAST).exists() else None,
     )
@@ -102,10 +121,6 @@ def _config(path: Path) -> tuple[str, dict[str, Any]]:
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: expected a run's configuration, found {type(found).__name__}")
     return path.read_text(encoding="utf-8"), found
-
-
-def _is_plain(result: EvaluationResult) -> bool:
-    return result.protocol.control is None and result.protocol.instructions is None
 
 
 def _weight(result: EvaluationResult) -> tuple[int, ...]:

@@ -1,12 +1,12 @@
 """Which sentences a policy fails at, of those that it was trained with and of others."""
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mtil.evaluation.metrics import EvaluationResult
+from mtil.evaluation.metrics import EvaluationResult, MeanResult
 from mtil.evaluation.sentences import SentenceResult, failing_sentences
+from mtil.report.run import Run
 from mtil.report.subject import Rates, Subject, rates
 
 
@@ -18,12 +18,14 @@ class Sentences:
         title: Whose, and which.
         failing: Those that failed at least once, worst first.
         count: How many there are in all.
-        kept: Success as a share of that under the training's sentences, where these are others.
+        mean: Mean success over the tasks, where these are others than the training's.
+        kept: The same as a share of that under the training's sentences.
     """
 
     title: str
     failing: Sequence[SentenceResult]
     count: int
+    mean: MeanResult | None = None
     kept: float | None = None
 
 
@@ -36,13 +38,17 @@ def sentences(subject: Subject) -> list[Sentences]:
 
 
 def _rephrased(subject: Subject) -> list[Sentences]:
-    files: dict[str, list[EvaluationResult]] = defaultdict(list)
-    for result in (each for run in subject.runs for each in run.rephrased):
-        files[result.protocol.instructions or ""].append(result)
-    return [
-        _sentences(f"{subject.name}: other sentences, {Path(file).name}", results, _kept(subject.rates, rates(results)))
-        for file, results in files.items()
-    ]
+    files = dict.fromkeys(file for run in subject.runs for file in run.rephrased)
+    return [_of_file(subject, file, [run for run in subject.runs if file in run.rephrased]) for file in files]
+
+
+def _of_file(subject: Subject, file: str, runs: Sequence[Run]) -> Sentences:
+    """The sentences of a file that these runs, perhaps not all of the subject's, were evaluated with."""
+    some = f", {len(runs)} of {len(subject.runs)} seeds" if len(runs) < len(subject.runs) else ""
+    results = [run.rephrased[file] for run in runs]
+    trained, other = rates([run.result for run in runs]), rates(results)
+    found = _sentences(f"{subject.name}: other sentences, {Path(file).name}{some}", results)
+    return replace(found, mean=other.mean, kept=_kept(trained, other))
 
 
 def _kept(trained: Rates, other: Rates) -> float | None:
@@ -52,7 +58,7 @@ def _kept(trained: Rates, other: Rates) -> float | None:
     return kept / rate if rate else None
 
 
-def _sentences(title: str, results: Sequence[EvaluationResult], kept: float | None = None) -> Sentences:
+def _sentences(title: str, results: Sequence[EvaluationResult]) -> Sentences:
     outcomes = [outcome for result in results for outcome in result.outcomes]
     count = len({(outcome.task, outcome.told) for outcome in outcomes})
-    return Sentences(title, failing_sentences(outcomes, limit=count), count, kept)
+    return Sentences(title, failing_sentences(outcomes, limit=count), count)

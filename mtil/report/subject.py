@@ -16,10 +16,11 @@ _UNIMPORTANT = ("threads", "progress_bar", "wandb", "log_every", "validate_every
 
 @dataclass(frozen=True)
 class Rates:
-    """Success of every task, by name, and their mean."""
+    """Success of every task, by name, their mean, and the mean of each seed."""
 
     tasks: dict[str, TaskResult]
     mean: MeanResult
+    seeds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def rates(results: Sequence[EvaluationResult]) -> Rates:
         CheckpointError: They are not of the same placements.
     """
     found = pooled(results)
-    return Rates({task.task: task for task in found.tasks}, found.mean)
+    return Rates({task.task: task for task in found.tasks}, found.mean, found.seeds)
 
 
 def _name(runs: Sequence[Run]) -> str:

@@ -7,6 +7,7 @@ draw fifty of them per task.
 # pyright: reportAttributeAccessIssue=false
 # (MuJoCo's compiled modules carry no stubs.)
 
+import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -35,6 +36,11 @@ try:
     from mtil.sim.rendering import OffscreenCamera
 except ImportError as error:
     raise SimulatorError(f'Meta-World cannot be imported ({error}): pip install "mtil[metaworld]"') from None
+except (AttributeError, RuntimeError) as error:  # as MuJoCo fails where MUJOCO_GL names what is not there
+    library = os.environ.get("MUJOCO_GL")
+    raise SimulatorError(
+        f"MuJoCo cannot be imported with MUJOCO_GL={library} ({error}); set it to egl, or unset it"
+    ) from None
 
 Observation = dict[str, Any]
 

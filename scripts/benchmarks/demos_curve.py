@@ -1,12 +1,12 @@
 """Draw success against demonstrations per task, from runs that `compare.py` has trained and evaluated.
 
 A line is a group of tasks (LeRobot's groups of Meta-World's by how hard they are, if no other is named), a point the
-mean over its tasks and over the seeds, with its 95% interval.
+mean over its tasks and over the seeds that are there, with its 95% interval.
 
     python scripts/benchmarks/compare.py --preset mt50-state --seeds 0,1,2 --out runs/mt50 \
         "1=collection.episodes_per_task=1 trainer.max_steps=2000" \
         "5=collection.episodes_per_task=5 trainer.max_steps=3000" 25
-    python scripts/benchmarks/demos_curve.py runs/mt50 --demos 1,5,25 --seeds 0,1,2 --plot docs/mt50-demos.svg
+    python scripts/benchmarks/demos_curve.py runs/mt50 --demos 1,5,25 --plot docs/mt50-demos.svg
 """
 
 import argparse
@@ -34,7 +34,7 @@ EASY = "easy"
 def main() -> None:
     options = _options()
     found = {
-        demos: pooled([_result(options.runs / f"{demos}-{seed}", options.evaluation_seed) for seed in options.seeds])
+        demos: pooled([_result(run, options.evaluation_seed) for run in sorted(options.runs.glob(f"{demos}-*"))])
         for demos in options.demos
     }
     _print(found)
@@ -46,7 +46,6 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, help="Folder of runs DEMOS-SEED")
     parser.add_argument("--demos", type=numbers, required=True)
-    parser.add_argument("--seeds", type=numbers, default=[0, 1, 2])
     parser.add_argument("--evaluation-seed", type=int, default=0)
     parser.add_argument("--plot", type=Path, required=True)
     return parser.parse_args()

@@ -63,6 +63,7 @@ def test_an_episode_that_ends_otherwise(result: EvaluationResult, tmp_path: Path
         SimulatorError, match=r"near, episode 0: run again, it ended otherwise: expected .* after 99 steps"
     ):
         film(result, [recorded], tmp_path / "films", workers=1)
+    assert not list((tmp_path / "films").iterdir())
 
 
 @pytest.mark.parametrize("control", ["wrong", "absent", None])
@@ -85,5 +86,6 @@ def test_a_path_with_a_blank_is_one_word(result: EvaluationResult) -> None:
     assert replay_command(moved, moved.outcomes[1]) == (
         "mtil evaluate 'my runs/x.ckpt' --suite toy --tasks near --seed 0 --replay 1 --condition one_hot --video films"
     )
+    assert replay_command(moved, moved.outcomes[1], checkpoint=Path("now")).startswith("mtil evaluate now --suite")
     with pytest.raises(CheckpointError, match="the result does not tell where the checkpoint was"):
         replay_command(replace(moved, protocol=replace(moved.protocol, path=None)), moved.outcomes[0])

@@ -78,6 +78,13 @@ def test_a_runs_results_are_found_in_order(result: EvaluationResult, tmp_path: P
         results_of(tmp_path / "nowhere")
 
 
+def test_a_foreign_file_among_a_runs_results_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "mine.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"mine\.json: not a result .*: move the file elsewhere, and if it was a"):
+        results_of(tmp_path)
+
+
 def test_a_results_name_says_what_it_is(result: EvaluationResult) -> None:
     protocol = replace(result.protocol, suite="other/suite", step=5000)
     path = result_path(Path("runs/x"), protocol, "1a2b3c4d5e6f")

@@ -21,6 +21,7 @@ def test_means_are_of_the_tasks_that_all_arms_have(
     found = controls(told, [other])
     assert found.arms == ["told its task", WRONG, "trained untold: untold"]
     assert [row.task for row in found.rows] == ["drawer-close", "drawer-open"]
+    assert [found.episodes(arm) for arm in found.arms] == [8, 8, 8]
     assert [(group.title, list(group.means.values())) for group in found.groups] == [
         ("all of these tasks", [0.75, 0.125, 0.5]),
         ("tasks whose object another shares", [0.75, 0.125, 0.5]),

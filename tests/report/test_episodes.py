@@ -28,6 +28,13 @@ def test_every_failure_is_there_and_those_of_the_hardest_tasks_are_filmed(make_r
     assert all(f"--replay {view.outcome.episode}" in view.command for view in browser.failed)
 
 
+def test_commands_name_the_run_where_it_is_now(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    found = subjects([read_run(make_run().rename(tmp_path / "moved"))])
+    tasks = [row.task for row in success_rows(found)]
+    (command, *_) = [view.command for view in episodes(found, tasks, count=0).failed]
+    assert command.startswith(f"mtil evaluate {tmp_path / 'moved' / 'checkpoints' / 'last.ckpt'} ")
+
+
 def test_films_are_shared_among_the_runs(make_run: Callable[..., Path]) -> None:
     asked: list[int] = []
 

@@ -2,6 +2,9 @@ from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from mtil.errors import SimulatorError
 from mtil.evaluation.metrics import EvaluationResult
 from mtil.report.films import as_uri, chosen, films
 from mtil.report.run import read_run
@@ -21,3 +24,11 @@ def test_films_that_are_there_are_used(make_run: Callable[..., Path], film: Call
     outcomes = [each for each in run.result.outcomes if each.task == "drawer-open"]
     assert films(run, outcomes) == {("drawer-open", 1): path}  # the toy has no camera to make others with
     assert b64decode(as_uri(path).removeprefix("data:video/mp4;base64,")) == path.read_bytes()
+
+
+def test_where_films_cannot_be_made_they_can_be_left_out(
+    make_run: Callable[..., Path], make_result: Callable[..., EvaluationResult]
+) -> None:
+    run = read_run(make_run(results={"a": make_result(suite="gone")}))
+    with pytest.raises(SimulatorError, match=r"unknown simulator 'gone'; .*; --films 0 reports without films$"):
+        films(run, run.result.outcomes)

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 
 from mtil.report.headline import headline
@@ -13,6 +14,13 @@ def test_what_is_not_known_is_left_out(make_run: Callable[..., Path]) -> None:
     assert (found.successes, found.episodes) == (8, 12)
     facts = {"tasks": "3", "steps of training": "40", "head": "gaussian", "told by": "language"}
     assert dict(found.facts) == facts
+
+
+def test_every_seed_is_told(make_run: Callable[..., Path]) -> None:
+    runs = [read_run(make_run("bc-0")), read_run(make_run("bc-1", seed=1))]
+    found = headline(subjects(runs)[0])
+    assert (found.successes, found.episodes) == (16, 24)
+    assert found.seeds == pytest.approx((8 / 12, 8 / 12))
 
 
 def test_demonstrations_are_counted(make_run: Callable[..., Path], opposites: Path) -> None:

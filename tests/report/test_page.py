@@ -53,7 +53,7 @@ def test_the_numbers_are_those_of_the_result(text: str, tmp_path: Path) -> None:
 
 def test_every_failed_episode_is_there(text: str, tmp_path: Path) -> None:
     failed = [each for each in read_run(tmp_path / "run").result.outcomes if not each.success]
-    browser = text.partition('id="failed"')[2].partition("successes to compare with")[0]
+    browser = text.partition('id="failed"')[2].partition("that succeeded, to compare with")[0]
     cards = [attributes["data-task"] for tag, attributes in Elements(browser).found if tag == "article"]
     assert Counter(cards) == Counter(each.task for each in failed)
     for outcome in failed:
@@ -101,10 +101,13 @@ def test_several_runs_side_by_side(make_run: Callable[..., Path], tmp_path: Path
     assert "16 of 24 episodes" in text
 
 
-def test_a_place_that_cannot_be_written_to(make_run: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_to_is_told_before_filming(
+    make_run: Callable[..., Path], make_result: Callable[..., EvaluationResult], tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
+    run = make_run(results={"a": make_result(suite="gone")})  # nothing can be filmed in it
     with pytest.raises(OutputError, match=r"report\.html: the report cannot be written"):
-        write_report([make_run()], tmp_path / "file" / "report.html", count=0)
+        write_report([run], tmp_path / "file" / "report.html", count=1)
 
 
 def test_the_command_writes_into_the_run(make_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -118,3 +121,11 @@ def test_the_command_writes_into_the_run(make_run: Callable[..., Path], tmp_path
 def unquoted(text: str) -> str:
     """With quotation marks in text as they are."""
     return text.replace("&#39;", "'").replace("&#34;", '"')
+
+
+def test_seeds_have_one_protocol(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    write_report([make_run("bc-0"), make_run("bc-1", seed=1)], tmp_path / "report.html", count=0)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert text.count("Success rule: ") == 1
+    assert "Intervals: over placements, and over the 2 seeds of the training." in text
+    assert "seeds 66.7, 66.7" in text

@@ -5,7 +5,7 @@ import pytest
 
 from mtil.errors import CheckpointError, ConfigError
 from mtil.evaluation.metrics import EvaluationResult
-from mtil.report.run import read_run, setting
+from mtil.report.run import read_run, read_runs, setting
 
 MakeRun = Callable[..., Path]
 MakeResult = Callable[..., EvaluationResult]
@@ -22,7 +22,7 @@ def test_the_report_is_about_the_plain_evaluation_of_the_latest_step(
     assert run.result == late
     assert run.source.name == "c.json"
     assert run.controls == {"wrong": wrong}
-    assert run.rephrased == (other,)
+    assert run.rephrased == {"other.yaml": other}
     assert run.told
     assert set(run.metrics) >= {"val/nll", "train/nll/drawer-open"}
 
@@ -46,6 +46,23 @@ def test_what_cannot_be_reported(make_run: MakeRun, make_result: MakeResult, tmp
     (path / "config.yaml").write_text("- 1")
     with pytest.raises(ConfigError, match=r"config\.yaml: expected a run's configuration, found list"):
         read_run(path)
+
+
+def test_of_several_evaluations_told_alike_the_one_with_the_most_episodes_counts(
+    make_run: MakeRun, make_result: MakeResult
+) -> None:
+    full, wrong = make_result(instructions="x.yaml"), make_result(control="wrong")
+    few = make_result(tasks=("drawer-open", "drawer-close"), instructions="x.yaml")
+    both = make_result(instructions="x.yaml", control="wrong")
+    results = {"a": make_result(), "b": full, "c": full, "d": few, "e": wrong, "f": both}
+    run = read_run(make_run(results=results))
+    assert (run.rephrased, run.controls) == ({"x.yaml": full}, {"wrong": wrong})
+
+
+def test_a_run_given_twice(make_run: MakeRun) -> None:
+    path = make_run()
+    with pytest.raises(CheckpointError, match=r"run/\.\./run: given twice; expected different runs"):
+        read_runs([path, path / ".." / "run"])
 
 
 def test_a_setting_that_is_not_there() -> None:

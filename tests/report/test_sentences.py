@@ -27,6 +27,18 @@ def test_other_sentences_keep_a_share(
     _, found = sentences(subjects([run])[0])
     assert found.title == "run: other sentences, out.yaml"
     assert found.kept == pytest.approx(4 / 8)
+    assert found.mean is not None
+    assert found.mean.rate == pytest.approx(4 / 12)
+
+
+def test_seeds_without_the_other_sentences_do_not_count(
+    make_run: Callable[..., Path], make_result: Callable[..., EvaluationResult]
+) -> None:
+    first = {"a": make_result("bc-0", won=(2, 2, 2)), "b": make_result("bc-0", won=(1, 1, 1), instructions="x.yaml")}
+    runs = [read_run(make_run("bc-0", results=first)), read_run(make_run("bc-1", seed=1))]
+    _, found = sentences(subjects(runs)[0])
+    assert found.title == "bc (2 seeds): other sentences, x.yaml, 1 of 2 seeds"
+    assert found.kept == pytest.approx(3 / 6)
 
 
 def test_a_policy_that_is_not_told_in_sentences(

@@ -4,6 +4,7 @@
 # (MuJoCo's compiled modules carry no stubs.)
 
 import gc
+import os
 import subprocess
 import sys
 
@@ -98,3 +99,12 @@ def test_an_interpreter_ends_quietly_with_a_camera_open() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not done.stderr
+
+
+def test_a_library_that_is_not_there_is_one_line() -> None:
+    program = "from mtil.errors import MtilError\nfrom mtil.sim.base import load\ntry:\n    load('metaworld-mt10')\n"
+    program += "except MtilError as error:\n    print(error)\n"
+    environment = {**os.environ, "MUJOCO_GL": "nonsense"}
+    found = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("MuJoCo cannot be imported with MUJOCO_GL=nonsense (")
+    assert found.stdout.count("\n") == 1
