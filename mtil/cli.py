@@ -157,9 +157,9 @@ def compare(
     A run stands for its result in RUN/evaluation, several runs for the seeds of one training.
     """
     from mtil.evaluation.comparison import compare as compare_results
-    from mtil.evaluation.comparison_table import print_comparison, write_json
-    from mtil.evaluation.results import check_writable
+    from mtil.evaluation.comparison_table import print_comparison, to_json
     from mtil.evaluation.sources import read_sides
+    from mtil.files import check_writable, write_json
 
     sides = read_sides([_paths(a), _paths(b)])
     if json is not None:
@@ -167,7 +167,7 @@ def compare(
     comparison = compare_results(*sides)
     print_comparison(comparison)
     if json is not None:
-        write_json(json, comparison)
+        write_json(json, to_json(comparison), what="comparison")
 
 
 @app.command()
@@ -204,10 +204,10 @@ def diagnose(
     """Measure, on a run's training data, which tasks' gradients fight, and how much those of batches vary."""
     from rich.console import Console
 
-    from mtil.evaluation.results import check_writable
+    from mtil.files import check_writable, write_json
     from mtil.training.diagnosis import diagnose as diagnose_checkpoint
     from mtil.training.diagnosis_plot import check_suffix, write_plot
-    from mtil.training.diagnosis_report import print_diagnosis, write_json
+    from mtil.training.diagnosis_report import print_diagnosis, to_json
 
     if plot is not None:
         check_suffix(plot)
@@ -218,7 +218,7 @@ def diagnose(
         diagnosis = diagnose_checkpoint(policy, batches=batches, seed=seed)
     print_diagnosis(diagnosis)
     if json is not None:
-        write_json(json, diagnosis)
+        write_json(json, to_json(diagnosis), what="diagnosis")
     if plot is not None:
         write_plot(plot, diagnosis.interference)
 

@@ -163,6 +163,8 @@ def _complaint(schema: type[BaseModel], error: ErrorDetails) -> str:
             return unknown("value", str(error["input"]), _quoted(context["expected"]))
         case "model_type" | "model_attributes_type":
             return f"expected keys and values, found {error['input']!r}"
+        case "value_error":  # of a model's own validator
+            return str(context["error"])
         case _:
             return f"{error['msg'][0].lower()}{error['msg'][1:]}, found {error['input']!r}"
 

@@ -15,10 +15,11 @@ from mtil.evaluation.metrics import EvaluationResult, Outcome, summary
 from mtil.evaluation.peers import Peers, joined
 from mtil.evaluation.preparation import Preparation, prepare
 from mtil.evaluation.progress import EpisodeProgress
-from mtil.evaluation.results import check_writable, result_path, write_json
+from mtil.evaluation.results import result_path, write_json
 from mtil.evaluation.rollout import Recording, Trial
 from mtil.evaluation.settings import EvaluationSettings, Replay
 from mtil.evaluation.trials import all_filmed, first_filmed
+from mtil.files import check_writable
 from mtil.policies.actor import Actor
 from mtil.policies.checkpoint import LoadedPolicy
 from mtil.ranks import cores, this_rank

@@ -1,7 +1,5 @@
 """A comparison to read and to keep."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -10,10 +8,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from mtil.errors import OutputError
 from mtil.evaluation.comparison import Comparison, Discordance, Side
 from mtil.evaluation.paired import Difference
-from mtil.files import replacing
 
 _COMPARISON = TypeAdapter(Comparison)
 
@@ -70,19 +66,6 @@ def words(comparison: Comparison) -> str:
 def to_json(comparison: Comparison) -> dict[str, Any]:
     """The comparison as JSON values; rates in [0, 1], differences in [-1, 1]."""
     return _COMPARISON.dump_python(comparison, mode="json")
-
-
-def write_json(path: Path, comparison: Comparison) -> None:
-    """Write the comparison, replacing the file in one move.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    try:
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(to_json(comparison), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: the comparison cannot be written: {error.strerror}") from None
 
 
 def _side(name: str, side: Side) -> str:

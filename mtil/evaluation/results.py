@@ -1,15 +1,13 @@
 """Results on disk: a run keeps those of its checkpoints in `RUN/evaluation/*.json`."""
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mtil.errors import CheckpointError, OutputError
+from mtil import files
+from mtil.errors import CheckpointError
 from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult
-from mtil.files import replacing
 
 FOLDER = "evaluation"  # in a run directory
 
@@ -27,11 +25,7 @@ def write_json(path: Path, result: EvaluationResult) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    try:
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(to_json(result), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: the result cannot be written: {error.strerror}") from None
+    files.write_json(path, to_json(result), what="result")
 
 
 def result_path(run: Path, protocol: EvaluationProtocol, digest: str) -> Path:
@@ -45,20 +39,6 @@ def result_path(run: Path, protocol: EvaluationProtocol, digest: str) -> Path:
     kind = protocol.condition if protocol.control is None else f"{protocol.condition}-{protocol.control}"
     name = f"{protocol.suite}_{kind}_seed-{protocol.seed}_step-{protocol.step}_{digest[:8]}.json"
     return run / FOLDER / name.replace("/", "-")
-
-
-def check_writable(path: Path, what: str = "result") -> None:
-    """Make the folder of a file to be written, a result unless it is said to be something else.
-
-    Raises:
-        OutputError: The file could not be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: the {what} cannot be written: {error.strerror}") from None
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path}: the {what} cannot be written: expected a file in a folder that can be written to")
 
 
 def read_json(path: Path) -> EvaluationResult:

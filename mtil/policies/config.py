@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from mtil.config import Config
 from mtil.encoders.config import LanguageConfig, NormalizationConfig, PointsConfig, TaskEncoderConfig
@@ -59,15 +59,39 @@ class MLPTrunkConfig(Config):
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
+class FirstActionsConfig(Config):
+    """The first actions of a chunk are taken, then the policy decides anew."""
+
+    kind: Literal["first"] = "first"
+    steps: PositiveInt = Field(default=1, description="How many, the chunk's length at most")
+
+
+class EnsembleConfig(Config):
+    """The policy decides at each step, and the mean of what its last chunks say of the step is taken."""
+
+    kind: Literal["ensemble"] = "ensemble"
+    decay: NonNegativeFloat = Field(
+        default=0.01, description="0: all chunks weigh the same; the larger, the more the oldest counts"
+    )
+
+
+ExecutionConfig = Annotated[FirstActionsConfig | EnsembleConfig, Field(discriminator="kind")]
+
+
 class PolicyConfig(Config):
     """Architecture of a policy."""
 
     history: PositiveInt = Field(default=1, description="Observations that the policy sees")
-    chunk: PositiveInt = Field(
-        default=1, description="Actions that it predicts; it acts on the first, then decides anew"
-    )
+    chunk: PositiveInt = Field(default=1, description="Actions that it predicts")
+    execution: ExecutionConfig = FirstActionsConfig()
     task_encoder: TaskEncoderConfig = LanguageConfig()
     trunk: MLPTrunkConfig = MLPTrunkConfig()
     head: HeadConfig = GaussianHeadConfig()
     points: PointsConfig | None = Field(default=None, description="Positions among the observations; null: none known")
     normalization: NormalizationConfig = NormalizationConfig()
+
+    @model_validator(mode="after")
+    def _within_chunk(self) -> "PolicyConfig":
+        if isinstance(self.execution, FirstActionsConfig) and self.execution.steps > self.chunk:
+            raise ValueError(f"execution.steps: expected at most {self.chunk}, the chunk, found {self.execution.steps}")
+        return self

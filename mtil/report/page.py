@@ -7,9 +7,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mtil.errors import OutputError
-from mtil.evaluation.results import check_writable
 from mtil.evaluation.table import protocol
-from mtil.files import replacing
+from mtil.files import check_writable, replacing
 from mtil.report.commands import evaluation_command, training_command
 from mtil.report.controls import Controls, controls
 from mtil.report.curves import Curves, curves

@@ -3,8 +3,6 @@
 Legend: T tasks.
 """
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +13,6 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mtil.errors import OutputError
-from mtil.files import replacing
 from mtil.training.diagnosis import Diagnosis
 from mtil.training.gradients import conflicts
 from mtil.training.interference import Interference, ObjectiveVariance, SchemeVariance
@@ -45,19 +41,6 @@ def tables(diagnosis: Diagnosis) -> Group:
 def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
     """The diagnosis as JSON values: `protocol` and `interference`; null for what noise leaves nothing of."""
     return _DIAGNOSIS.dump_python(diagnosis, mode="json")
-
-
-def write_json(path: Path, diagnosis: Diagnosis) -> None:
-    """Write the diagnosis, replacing the file in one move.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    try:
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(to_json(diagnosis), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: the diagnosis cannot be written: {error.strerror}") from None
 
 
 def _tasks(diagnosis: Diagnosis) -> Table:

@@ -1,13 +1,11 @@
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mtil.errors import OutputError
 from mtil.training.diagnosis import Diagnosis, DiagnosisProtocol
-from mtil.training.diagnosis_report import print_diagnosis, to_json, write_json
+from mtil.training.diagnosis_report import print_diagnosis, to_json
 from mtil.training.interference import measure
 
 NAMES = ["button-press-topdown-v3", "drawer-open-v3", "drawer-close-v3"]
@@ -56,14 +54,6 @@ def test_json_holds_everything(diagnosis: Diagnosis) -> None:
     assert found["interference"]["tasks"][1]["share"] == diagnosis.interference.tasks[1].share
     assert found["interference"]["objectives"][0]["schemes"][1]["scheme"] == "random tasks"
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-
-
-def test_a_file_is_written_whole_or_not_at_all(diagnosis: Diagnosis, tmp_path: Path) -> None:
-    write_json(tmp_path / "deep" / "found.json", diagnosis)
-    assert json.loads((tmp_path / "deep" / "found.json").read_text()) == to_json(diagnosis)
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"found\.json: the diagnosis cannot be written"):
-        write_json(tmp_path / "file" / "found.json", diagnosis)
 
 
 def test_the_tables_can_be_read_in_a_terminal_and_piped(
