@@ -42,7 +42,7 @@ class Subject:
 
 
 def subjects(runs: Sequence[Run]) -> list[Subject]:
-    """Runs together that are seeds of one training, in the order of their first."""
+    """Runs together that are seeds of one training, in the order of their first; no two of them bear one name."""
     groups: list[list[Run]] = []
     for run in runs:
         same = next((group for group in groups if _training(group[0]) == _training(run)), None)
@@ -50,7 +50,11 @@ def subjects(runs: Sequence[Run]) -> list[Subject]:
             groups.append([run])
         else:
             same.append(run)
-    return [Subject(_name(group), tuple(group)) for group in groups]
+    names = [_name(group) for group in groups]
+    return [
+        Subject(name if names.count(name) == 1 else ", ".join(str(run.path) for run in group), tuple(group))
+        for name, group in zip(names, groups, strict=True)
+    ]
 
 
 def rates(results: Sequence[EvaluationResult]) -> Rates:

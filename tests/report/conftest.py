@@ -58,7 +58,7 @@ def make_run(tmp_path: Path, toy_suite: str) -> Make:
         name: str = "run", *, seed: int = 0, kind: str = "language", results: dict[str, EvaluationResult] | None = None
     ) -> Path:
         run = tmp_path / name
-        run.mkdir()
+        run.mkdir(parents=True)
         policy = {"task_encoder": {"kind": kind}, "head": {"kind": "gaussian"}}
         config = {
             "seed": seed,

@@ -29,3 +29,8 @@ def test_runs_evaluated_otherwise_stay_apart(
 ) -> None:
     paths = [make_run("bc-0"), make_run("bc-1", seed=1, results={"a": make_result("bc-1", seed=4)})]
     assert len(subjects([read_run(path) for path in paths])) == 2
+
+
+def test_runs_of_one_name_in_two_folders_are_told_apart(make_run: Callable[..., Path]) -> None:
+    paths = [make_run("bc"), make_run("elsewhere/bc", kind="none")]
+    assert [subject.name for subject in subjects([read_run(path) for path in paths])] == [str(path) for path in paths]
