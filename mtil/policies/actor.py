@@ -1,6 +1,6 @@
 """A policy at work in many environments that start and end at different times.
 
-Legend: S slots, H history, D dimensions of a key, A action dimensions, Z width of z.
+Legend: S slots, H history, D dimensions of a key, K chunk, A action dimensions, Z width of z.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from mtil.errors import SimulatorError
+from mtil.policies.execution import Execution, build_execution
 from mtil.policies.policy import Policy
 
 BATCH = 32
@@ -20,7 +21,7 @@ Observation = Mapping[str, Shaped[np.ndarray, "..."]]
 
 
 class Actor:
-    """Acts in many slots: raw observations in, raw actions out, an observation history for each slot.
+    """Acts in many slots: raw observations in, raw actions out, a history and an action chunk for each slot.
 
     The policy is always called with a batch of the same size, padded where fewer slots have something to decide: matrix
     kernels round differently by batch size, and what happens in a slot must depend neither on which others are busy nor
@@ -37,21 +38,25 @@ class Actor:
         self.slots = slots
         self._device = policy.action_normalizer.scale.device
         features, history = self._spec.observations, policy.config.history
-        self._history = {f.key: np.zeros((slots, history, *f.shape), np.float32) for f in features}
-        self._valid = {f.key: np.zeros((slots, *f.shape), bool) for f in features}
-        self._widths = {f.key: [0] * slots for f in features}
+        states = [feature for feature in features if feature.kind == "state"]
+        self._history = {f.key: np.zeros((slots, history, *f.shape), f.dtype) for f in features}
+        self._valid = {state.key: np.zeros((slots, *state.shape), bool) for state in states}
+        self._shapes = {feature.key: [feature.shape] * slots for feature in features}
         self._z = torch.zeros(slots, policy.task_encoder.width, device=self._device)
         self._actions = [0] * slots
+        self._execution: list[Execution] = [build_execution(policy.config.execution) for _ in range(slots)]
         self._fresh = [True] * slots
 
     def reset(self, row: int, z: Float[Tensor, " Z"], task: str) -> None:
         """Begin an episode of a task in a slot, conditioned on z."""
         position = self._spec.position(task)
         for feature in self._spec.observations:
-            self._valid[feature.key][row] = self._spec.valid(feature)[position]
-            self._widths[feature.key][row] = int(self._valid[feature.key][row].sum())
+            if feature.kind == "state":
+                self._valid[feature.key][row] = self._spec.valid(feature)[position]
+                self._shapes[feature.key][row] = (int(self._valid[feature.key][row].sum()),)
         self._actions[row] = int(self._spec.widths[self._spec.action.key][position])
         self._z[row] = z.detach()
+        self._execution[row] = build_execution(self._policy.config.execution)
         self._fresh[row] = True
 
     def act(self, observations: Sequence[Observation | None]) -> list[Float[np.ndarray, " A"] | None]:
@@ -63,30 +68,33 @@ class Actor:
         actions: list[Float[np.ndarray, " A"] | None] = [None] * len(observations)
         rows = [row for row, observation in enumerate(observations) if observation is not None]
         self._remember({row: observation for row, observation in enumerate(observations) if observation is not None})
-        for start in range(0, len(rows), BATCH):
-            some = rows[start : start + BATCH]
-            for row, action in zip(some, self._decide(some), strict=False):
-                actions[row] = action[: self._actions[row]]
+        deciding = [row for row in rows if self._execution[row].wants_chunk]
+        for start in range(0, len(deciding), BATCH):
+            some = deciding[start : start + BATCH]
+            for row, chunk in zip(some, self._decide(some), strict=False):
+                self._execution[row].add(chunk[:, : self._actions[row]])
+        for row in rows:
+            actions[row] = self._execution[row].next()
         return actions
 
     @torch.inference_mode()
-    def _decide(self, rows: list[int]) -> Float[np.ndarray, "_ A"]:
-        """The actions of at most a batch of slots; what pads the batch comes after them."""
+    def _decide(self, rows: list[int]) -> Float[np.ndarray, "_ K A"]:
+        """The chunks of at most a batch of slots; what pads the batch comes after them."""
         batch = np.array(rows + rows[:1] * (BATCH - len(rows)))
         history = {key: torch.from_numpy(value[batch]).to(self._device) for key, value in self._history.items()}
         valid = {key: torch.from_numpy(value[batch]).to(self._device) for key, value in self._valid.items()}
         z = self._z[torch.from_numpy(batch).to(self._device)]
-        return self._policy.act(history, valid, z)[:, 0].float().cpu().numpy()
+        return self._policy.act(history, valid, z).float().cpu().numpy()
 
     def _remember(self, observations: Mapping[int, Observation]) -> None:
         rows = list(observations)
         for key, history in self._history.items():
             if history.shape[1] > 1:
                 history[rows, :-1] = history[rows, 1:]
-            widths = self._widths[key]
+            shapes = self._shapes[key]
             for row, observation in observations.items():
-                width = widths[row]
-                history[row, -1, :width] = _of_shape(observation, key, (width,))
+                shape = shapes[row]
+                history[row, -1, : shape[0]] = _of_shape(observation, key, shape)
         for row in rows:
             if self._fresh[row]:
                 self._fresh[row] = False

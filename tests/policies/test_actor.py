@@ -1,6 +1,7 @@
 """The actor in its slots: what the policy would do on the dataset's own windows, and no slot knows of another."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from mtil.data.batch import Batch
 from mtil.data.datamodule import DemoDataModule
 from mtil.errors import DatasetError, SimulatorError
 from mtil.policies.actor import Actor
+from mtil.policies.execution import build_execution
 from mtil.policies.policy import Policy
 
 Observation = Mapping[str, np.ndarray]
 MakePolicy = Callable[..., Policy]
 TASKS = ("narrow", "wide")
+EXECUTIONS = [{"kind": "first", "steps": 1}, {"kind": "first", "steps": 2}, {"kind": "ensemble", "decay": 0.3}]
 
 
 def episode(data: DemoDataModule, number: int) -> tuple[str, list[Observation]]:
@@ -53,9 +56,31 @@ def test_acts_as_the_policy_on_the_windows_of_the_dataset(
     np.testing.assert_allclose(found, expected.detach(), atol=1e-5)
 
 
-def test_slots_do_not_depend_on_each_other(make_policy: MakePolicy, data: DemoDataModule) -> None:
+@pytest.mark.parametrize("execution", EXECUTIONS[1:], ids=["first", "ensemble"])
+def test_carries_its_chunks_out(
+    make_policy: MakePolicy, data: DemoDataModule, batch: Batch, execution: dict[str, Any]
+) -> None:
+    """Each action is what the execution makes of the chunks that the policy gives on the dataset's windows."""
+    policy = make_policy(execution=execution).eval()
+    task, observations = episode(data, 7)
+    start, end = int(data.store.start[7]), int(data.store.start[7] + data.store.length[7])
+    z = policy.embed("one_hot", [task]).expand(len(batch), -1)
+    chunks = policy.act(batch.observations, batch.observation_mask, z)[start:end].detach().numpy()
+    plan, expected = build_execution(policy.config.execution), []
+    for chunk in chunks:
+        if plan.wants_chunk:
+            plan.add(chunk)
+        expected.append(plan.next())
+    found = play(Actor(policy, slots=2), policy, 1, task, observations)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=["one", "first", "ensemble"])
+def test_slots_do_not_depend_on_each_other(
+    make_policy: MakePolicy, data: DemoDataModule, execution: dict[str, Any]
+) -> None:
     """To the last bit, whichever other slots are busy, idle, or begin anew."""
-    policy = make_policy()
+    policy = make_policy(execution=execution)
     task, observations = episode(data, 7)
     alone = play(Actor(policy, slots=5), policy, 2, task, observations)
     actor, random = Actor(policy, slots=5), np.random.default_rng(0)
@@ -85,9 +110,10 @@ def test_neither_the_slot_nor_their_number_matters(make_policy: MakePolicy, data
             np.testing.assert_array_equal(action, expected, strict=True)
 
 
-def test_reset_forgets(make_policy: MakePolicy, data: DemoDataModule) -> None:
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=["one", "first", "ensemble"])
+def test_reset_forgets(make_policy: MakePolicy, data: DemoDataModule, execution: dict[str, Any]) -> None:
     """A slot that has served a wider task serves a narrower one as a new slot does."""
-    policy = make_policy()
+    policy = make_policy(execution=execution)
     (narrow, few), (wide, many) = episode(data, 0), episode(data, 7)
     fresh = play(Actor(policy, slots=1), policy, 0, narrow, few)
     used = Actor(policy, slots=1)
