@@ -13,7 +13,7 @@ from torch import Tensor
 from mtil.errors import SimulatorError
 from mtil.policies.policy import Policy
 
-BATCH = 32
+BATCH = 16
 """Slots that the policy decides for at once."""
 
 Observation = Mapping[str, Shaped[np.ndarray, "..."]]
