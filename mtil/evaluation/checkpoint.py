@@ -16,15 +16,13 @@ from mtil.evaluation.peers import Peers, joined
 from mtil.evaluation.preparation import Preparation, prepare
 from mtil.evaluation.progress import EpisodeProgress
 from mtil.evaluation.results import result_path, write_json
-from mtil.evaluation.rollout import Recording, Trial
+from mtil.evaluation.rollout import Recording, Trial, slots_for
 from mtil.evaluation.settings import EvaluationSettings, Replay
 from mtil.evaluation.trials import all_filmed, first_filmed
 from mtil.files import check_writable
 from mtil.policies.actor import Actor
 from mtil.policies.checkpoint import LoadedPolicy
 from mtil.ranks import cores, this_rank
-
-SLOTS = 64  # two full batches of the policy, so that one gang steps while it decides for another
 
 
 def evaluate_checkpoint(
@@ -96,7 +94,7 @@ def run_prepared(
             progress(outcome)
 
         return run_trials(
-            Actor(prepared.loaded.policy, slots=SLOTS),
+            Actor(prepared.loaded.policy, slots=slots_for(workers)),
             trials,
             simulator=prepared.protocol.suite,
             workers=workers,

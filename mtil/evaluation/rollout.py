@@ -15,10 +15,11 @@ from torch import Tensor
 from mtil.errors import OutputError, SimulatorError
 from mtil.evaluation.metrics import Outcome
 from mtil.evaluation.schedule import Schedule, Trial
+from mtil.policies.actor import BATCH
 from mtil.sim.slot import Reset, Transition
 from mtil.sim.workers import PATIENCE, EnvironmentPool, Lost
 
-__all__ = ["Actor", "Observation", "Recording", "Trial", "ended", "roll_out"]
+__all__ = ["Actor", "Observation", "Recording", "Trial", "ended", "roll_out", "slots_for"]
 
 LOSSES = 3  # of its worker by an episode that was being stepped, after which it is held to be the cause
 
@@ -50,6 +51,15 @@ class Recording:
     folder: Path
     camera: str
     image_size: int = 240
+
+
+def slots_for(workers: int) -> int:
+    """Slots that keep so many workers busy, each with a full batch of the policy; two with one that is alone.
+
+    More would be slower: each has an environment to be made, which is stepped with what it needs out of the cache, and
+    as the last episodes end the policy decides for fewer and fewer.
+    """
+    return BATCH * _gangs(workers)
 
 
 def roll_out(
@@ -85,7 +95,7 @@ def roll_out(
     workers = min(workers, len(trials), actor.slots)
     film = {"camera": recording.camera, "image_size": recording.image_size} if recording else {}
     with EnvironmentPool(simulator, workers=workers, patience=patience, **film) as pool:
-        yield from _Rollout(actor, Schedule(trials), pool, gangs=max(2, workers)).run()
+        yield from _Rollout(actor, Schedule(trials, workers=workers), pool, workers=workers).run()
 
 
 def ended(trial: Trial, *, success: bool, length: int, reruns: int = 0) -> Outcome:
@@ -99,6 +109,11 @@ def ended(trial: Trial, *, success: bool, length: int, reruns: int = 0) -> Outco
         length=length,
         reruns=reruns,
     )
+
+
+def _gangs(workers: int) -> int:
+    """A worker alone has two, that it need not wait for the policy; of several, the others work while it decides."""
+    return max(2, workers)
 
 
 def _make_folder(folder: Path) -> None:
@@ -146,13 +161,12 @@ class _Gang:
 class _Rollout:
     """Every slot's episode under way.
 
-    Slot s belongs to gang s modulo their number, and so to worker s modulo theirs: a worker alone has two gangs, that
-    it need not wait for the policy; of several workers each has one, and the others work while the policy decides.
+    Slot s belongs to gang s modulo their number, and so to worker s modulo theirs.
     """
 
-    def __init__(self, actor: Actor, schedule: Schedule, pool: EnvironmentPool, *, gangs: int) -> None:
+    def __init__(self, actor: Actor, schedule: Schedule, pool: EnvironmentPool, *, workers: int) -> None:
         self._actor, self._schedule, self._pool = actor, schedule, pool
-        self._gangs = [_Gang() for _ in range(gangs)]
+        self._gangs = [_Gang() for _ in range(_gangs(workers))]
         self._running: dict[int, _Attempt] = {}
 
     def run(self) -> Iterator[Outcome]:

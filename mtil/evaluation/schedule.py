@@ -1,14 +1,16 @@
-"""Which trial a slot runs next: such that environments are seldom made, and no slot has much to do at the end."""
+"""Which trial a slot runs next: such that tasks are seldom compiled, and no slot has much to do at the end."""
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
 
-WORTH_MOVING = 4  # trials; making an environment takes the time of about three episodes
+WORTH_COMPILING = (
+    8  # trials that wait; it takes a worker the time of about five, and each environment that of half a one
+)
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,18 @@ class Trial:
 class Schedule:
     """Trials that wait for a slot.
 
-    A slot stays with a task for as long as trials of it wait, since making an environment is slow. Then it goes to a
-    task that has no slot yet, or where most wait for each slot: those of short episodes help those of long ones.
+    A slot stays with a task for as long as trials of it wait. Then it goes to a task that has no slot yet, or helps
+    where most wait for each slot: preferably at a task that its worker has compiled already, so that each is compiled
+    in one worker for as long as all have enough to do.
 
     Args:
         trials: What is to be run; those of a task are begun in their order.
+        workers: Slot s belongs to worker s modulo their number.
     """
 
-    def __init__(self, trials: Iterable[Trial]) -> None:
+    def __init__(self, trials: Iterable[Trial], *, workers: int) -> None:
+        self._workers = workers
+        self._compiled: dict[int, set[str]] = defaultdict(set)
         self._waiting: dict[str, deque[Trial]] = defaultdict(deque)
         for trial in trials:
             self._waiting[trial.task].append(trial)
@@ -51,13 +57,19 @@ class Schedule:
         if old is not None:
             self._slots[old] -= 1
             del self._task[slot]
-        waiting = [task for task, trials in self._waiting.items() if trials]
-        new = max(waiting, key=lambda task: (not self._slots[task], self._need(task)), default=None)
-        if new is None or (self._slots[new] and self._need(new) < WORTH_MOVING):
-            return None
-        self._slots[new] += 1
-        self._task[slot] = new
+        compiled = self._compiled[slot % self._workers]
+        waiting = [task for task, trials in self._waiting.items() if trials and self._worth(task, compiled)]
+        new = max(waiting, key=lambda task: (not self._slots[task], task in compiled, self._need(task)), default=None)
+        if new is not None:
+            compiled.add(new)
+            self._slots[new] += 1
+            self._task[slot] = new
         return new
+
+    def _worth(self, task: str, compiled: Container[str]) -> bool:
+        """Whether a slot should go there; one at least must."""
+        enough = self._need(task) >= 1 if task in compiled else len(self._waiting[task]) >= WORTH_COMPILING
+        return enough or not self._slots[task]
 
     def _need(self, task: str) -> float:
         """Trials that wait for each slot at the task, another one included."""

@@ -10,11 +10,11 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from mtil.errors import ConfigError, SimulatorError
-from mtil.evaluation.checkpoint import SLOTS
 from mtil.evaluation.conditioning import descriptors
 from mtil.evaluation.evaluate import evaluate
 from mtil.evaluation.metrics import EvaluationResult
 from mtil.evaluation.peers import Peers, connected
+from mtil.evaluation.rollout import slots_for
 from mtil.policies.actor import Actor
 from mtil.policies.policy import Policy
 from mtil.ranks import Rank
@@ -77,7 +77,7 @@ class Rollouts(Callback):
         kind = policy.task_encoder.kind
         with _one_thread():
             return evaluate(
-                Actor(policy, slots=SLOTS),
+                Actor(policy, slots=slots_for(workers)),
                 simulator=self._suite,
                 descriptors=descriptors(policy, kind, self._tasks),
                 episodes=self._episodes,

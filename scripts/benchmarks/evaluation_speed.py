@@ -3,19 +3,20 @@
 The simulator's own rate is that of one process that does nothing but take the steps: it makes one environment of each
 task, and replays the policy's actions from the same placements. What `mtil evaluate` adds is starting processes, more
 environments, messages, and the policy. A ratio of 1 on C cores is C times the simulator's own rate; all alternate in
-rounds, and a ratio is of one round. CPU seconds are of all processes together: they tell what a busy machine hides.
+rounds, and a ratio is of one round. "Running" leaves out what comes before each worker's first observation. CPU seconds
+are of all processes together: they tell what a busy machine hides.
 
     python scripts/benchmarks/evaluation_speed.py runs/mt50-state --episodes 10 --rounds 5 --json speed.json
 """
 
 import argparse
 import json
+import math
 import resource
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -26,9 +27,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mtil.evaluation.checkpoint import SLOTS
 from mtil.evaluation.conditioning import common_tasks, descriptors
-from mtil.evaluation.rollout import roll_out
+from mtil.evaluation.rollout import Observation, roll_out, slots_for
 from mtil.evaluation.schedule import Trial
 from mtil.evaluation.trials import trials_of
 from mtil.policies.actor import Actor
@@ -42,10 +42,37 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Speed:
-    """Steps per second of the clock, and CPU seconds of all processes per step."""
+    """Steps per second of the clock, with and without start-up, and CPU seconds of all processes per step."""
 
     rate: float
+    running: float
     cpu: float
+
+
+class Watched:
+    """An actor, and the moment from which each worker's environments have asked it something.
+
+    Attributes:
+        began: That moment, of `time.perf_counter`.
+        earlier: Steps decided before it.
+    """
+
+    def __init__(self, actor: Actor, *, workers: int) -> None:
+        self.slots, self.began, self.earlier = actor.slots, math.inf, 0
+        self._actor, self._workers, self._silent = actor, workers, set(range(workers))
+
+    def reset(self, row: int, z: torch.Tensor, task: str) -> None:
+        self._actor.reset(row, z, task)
+
+    def act(self, observations: Sequence[Observation | None]) -> list[np.ndarray | None]:
+        if self._silent:
+            asking = [slot for slot, observation in enumerate(observations) if observation is not None]
+            self._silent.difference_update(slot % self._workers for slot in asking)
+            if self._silent:
+                self.earlier += len(asking)
+            else:
+                self.began = time.perf_counter()
+        return self._actor.act(observations)
 
 
 def main() -> None:
@@ -61,10 +88,10 @@ def main() -> None:
     steps = sum(map(len, actions))
     rounds: list[dict[str, Speed]] = []
     for _ in track(range(options.rounds), description="rounds"):
-        speeds = {"simulator": _speed(partial(_replay, suite, trials, actions), steps)}
+        speeds = {"simulator": _replayed(suite, trials, actions)}
         for workers in options.workers:
-            actor = Actor(policy, slots=options.slots)
-            speeds[f"{workers} workers"] = _speed(partial(_evaluate, suite, actor, trials, workers, steps), steps)
+            actor = Watched(Actor(policy, slots=options.slots or slots_for(workers)), workers=workers)
+            speeds[f"{workers} workers"] = _evaluated(suite, actor, trials, workers, steps)
         rounds.append(speeds)
     _report(rounds, options, steps)
 
@@ -77,7 +104,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--episodes", type=int, default=10, help="of each task")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, nargs="+", default=sorted({1, cores()}))
-    parser.add_argument("--slots", type=int, default=SLOTS)
+    parser.add_argument("--slots", type=int, help="instead of those of `mtil evaluate`")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
@@ -99,11 +126,15 @@ def _play(suite: Simulator, policy: Policy, trials: Sequence[Trial]) -> list[lis
     return actions
 
 
-def _replay(suite: Simulator, trials: Sequence[Trial], actions: list[list[np.ndarray]]) -> None:
+def _replayed(suite: Simulator, trials: Sequence[Trial], actions: list[list[np.ndarray]]) -> Speed:
+    began, cpu = time.perf_counter(), _cpu()
     for (env, trial), taken in zip(_environments(suite, trials), actions, strict=True):
         env.reset(seed=trial.placement)
         for action in taken:
             env.step(action)
+    steps = sum(map(len, actions))
+    rate = steps / (time.perf_counter() - began)
+    return Speed(rate=rate, running=rate, cpu=(_cpu() - cpu) / steps)
 
 
 def _environments(suite: Simulator, trials: Sequence[Trial]) -> Iterator[tuple[gymnasium.Env, Trial]]:
@@ -114,15 +145,16 @@ def _environments(suite: Simulator, trials: Sequence[Trial]) -> Iterator[tuple[g
         env.close()
 
 
-def _evaluate(suite: Simulator, actor: Actor, trials: Sequence[Trial], workers: int, steps: int) -> None:
-    outcomes = roll_out(actor, trials, simulator=suite.name, workers=workers)
-    assert sum(outcome.length for outcome in outcomes) == steps, "the evaluation took other steps than were recorded"
-
-
-def _speed(work: Callable[[], None], steps: int) -> Speed:
+def _evaluated(suite: Simulator, actor: Watched, trials: Sequence[Trial], workers: int, steps: int) -> Speed:
     began, cpu = time.perf_counter(), _cpu()
-    work()
-    return Speed(rate=steps / (time.perf_counter() - began), cpu=(_cpu() - cpu) / steps)
+    outcomes = list(roll_out(actor, trials, simulator=suite.name, workers=workers))
+    ended = time.perf_counter()
+    assert sum(outcome.length for outcome in outcomes) == steps, "the evaluation took other steps than were recorded"
+    return Speed(
+        rate=steps / (ended - began),
+        running=(steps - actor.earlier) / (ended - actor.began),
+        cpu=(_cpu() - cpu) / steps,
+    )
 
 
 def _cpu() -> float:
@@ -133,14 +165,20 @@ def _cpu() -> float:
 
 def _report(rounds: list[dict[str, Speed]], options: argparse.Namespace, steps: int) -> None:
     table = Table("", "median", "least", "most", title=f"{len(rounds)} rounds of {steps} steps, {cores()} core(s)")
-    ratios: dict[str, list[float]] = {}
+    ratios: dict[str, dict[str, list[float]]] = {}
     for name in rounds[0]:
         table.add_row(f"{name}: steps/s", *_spread([each[name].rate for each in rounds], ".0f"))
         table.add_row(f"{name}: CPU us/step", *_spread([1e6 * each[name].cpu for each in rounds], ".0f"))
     for workers in options.workers:
         used = min(workers, cores())
-        ratios[str(workers)] = [r[f"{workers} workers"].rate / (used * r["simulator"].rate) for r in rounds]
-        table.add_row(f"{workers} workers / ({used} x simulator)", *_spread(ratios[str(workers)], ".3f"))
+        pairs = [(each[f"{workers} workers"], each["simulator"]) for each in rounds]
+        ratios[str(workers)] = found = {
+            f"steps/s, / ({used} x simulator's)": [ours.rate / (used * its.rate) for ours, its in pairs],
+            f"steps/s running, / ({used} x simulator's)": [ours.running / (used * its.rate) for ours, its in pairs],
+            "simulator's CPU / its": [its.cpu / ours.cpu for ours, its in pairs],
+        }
+        for name, values in found.items():
+            table.add_row(f"{workers} workers: {name}", *_spread(values, ".3f"))
     Console().print(table)
     if options.json:
         record = {"steps": steps, "cores": cores(), "slots": options.slots, "ratios": ratios,

@@ -32,12 +32,11 @@ from torch.utils.data import DataLoader
 from mtil.data.hdf5 import open_tasks, write_task
 from mtil.data.split import split
 from mtil.data.store import DemoStore
-from mtil.evaluation.checkpoint import SLOTS
 from mtil.evaluation.conditioning import Descriptor
 from mtil.evaluation.evaluate import evaluate
 from mtil.evaluation.metrics import EvaluationResult
 from mtil.evaluation.progress import EpisodeProgress
-from mtil.evaluation.rollout import Observation
+from mtil.evaluation.rollout import Observation, slots_for
 from mtil.ranks import cores
 from mtil.training.config import ExperimentConfig
 from mtil.types import Episode, Task
@@ -107,7 +106,7 @@ class RobomimicBC:
         one_hot = torch.eye(len(self._tasks))
         with EpisodeProgress(total=len(self._tasks) * episodes) as progress:
             return evaluate(
-                RobomimicActor(self._algo, widths={**self._widths, TASK: len(self._tasks)}, slots=SLOTS),
+                RobomimicActor(self._algo, widths={**self._widths, TASK: len(self._tasks)}, slots=slots_for(cores())),
                 simulator=self._suite,
                 descriptors={task: [Descriptor(task, one_hot[position])] for position, task in enumerate(self._tasks)},
                 episodes=episodes,

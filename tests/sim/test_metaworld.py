@@ -104,11 +104,10 @@ def test_the_expert_succeeds(used: gymnasium.Env, task: str) -> None:
     assert any(succeeds(used, task, placement) for placement in range(3))
 
 
-# Tasks where one pass through Meta-World's reset is not its own two, or which look before they have settled.
-@pytest.mark.parametrize("task", ["box-close-v3", "dial-turn-v3", "door-lock-v3", "window-close-v3", "reach-v3"])
 def test_an_episode_is_meta_worlds_own_for_the_same_placement(task: str) -> None:
     ours = MetaWorldEnv(task=task)
-    ours.reset(seed=5)
+    for placement in (4, 5):
+        ours.reset(seed=placement)
     theirs = env_dict.ALL_V3_ENVIRONMENTS[task]()
     theirs._set_task_called, theirs._partially_observable = True, False
     del theirs.sawyer_observation_space

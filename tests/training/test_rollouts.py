@@ -92,7 +92,7 @@ def evaluated(run: Path, step: int) -> dict[str, float]:
     policy = load_policy(run / "checkpoints" / f"step-{step}.ckpt").policy
     told = descriptors(policy, "one_hot", ["near", "far"])
     result = evaluate(
-        Actor(policy, slots=rollouts.SLOTS), simulator="toy", descriptors=told, tasks=told, episodes=EPISODES, seed=5,
+        Actor(policy, slots=4), simulator="toy", descriptors=told, tasks=told, episodes=EPISODES, seed=5,
         workers=1, condition="one_hot", checkpoint="", stream="validation",
     )  # fmt: skip
     rates = {f"rollout/success/{task.task}": task.rate for task in result.tasks}
