@@ -78,7 +78,7 @@ class PretrainedConfig(_ImageEncoderConfig):
     model: str = Field(description="Id on the Hub, or local folder")
     trainable: bool = Field(default=False, description="Whether its weights are trained, too")
     pooling: Literal["attention", "mean"] = "attention"
-    width: PositiveInt = Field(default=256, multiple_of=4, description="Features of an image")
+    width: PositiveInt = Field(default=256, multiple_of=32, description="Features of an image")
 
 
 ImageEncoderConfig = Annotated[CNNConfig | ResNetConfig | PretrainedConfig, Field(discriminator="kind")]

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+_QUERY = 32  # features that a query of the attention gets
+
 
 class SpatialSoftmax(nn.Module):
     """Each map as a density over the image: its mean place, and how strong the map is there (Finn et al. 2016,
@@ -73,6 +75,47 @@ class Keypoints(nn.Module):
             here = lateral(each)
             below = here if below is None else here + _enlarged(below, each)
         return self.softmax(self.maps(F.relu(fine if below is None else fine + _enlarged(below, fine))))
+
+
+class AttentionPool(nn.Module):
+    """Learned queries, each of which attends to the places of a map: what stands there, and where the attention is.
+
+    Args:
+        channels: C.
+        width: F.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        queries = max(1, width // _QUERY)
+        self.norm = nn.LayerNorm(channels)
+        self.keys = nn.Linear(channels, queries)
+        self.values = nn.Linear(channels, width)
+        self.output = nn.Linear(width + 2 * queries, width)
+
+    def forward(self, maps: Float[Tensor, "N C h w"]) -> Float[Tensor, "N F"]:
+        tokens = self.norm(maps.flatten(2).transpose(1, 2))
+        attention = self.keys(tokens).float().softmax(1).transpose(1, 2)
+        values = self.values(tokens).unflatten(2, (attention.shape[1], -1)).transpose(1, 2)
+        seen = (attention.unsqueeze(2).to(values.dtype) @ values).flatten(1)
+        where = (attention @ places(maps.shape[-2], maps.shape[-1], maps.device)).flatten(1)
+        return self.output(torch.cat([seen, where.to(seen.dtype)], 1))
+
+
+class MeanPool(nn.Module):
+    """The mean over all places, projected.
+
+    Args:
+        channels: C.
+        width: F.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.norm, self.output = nn.LayerNorm(channels), nn.Linear(channels, width)
+
+    def forward(self, maps: Float[Tensor, "N C h w"]) -> Float[Tensor, "N F"]:
+        return self.output(self.norm(maps.mean((2, 3))))
 
 
 def places(height: int, width: int, device: torch.device) -> Float[Tensor, "cells 2"]:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from mtil.encoders.cnn import CNNEncoder
 from mtil.encoders.config import CNNConfig, ImageEncoderConfig, PretrainedConfig, ResNetConfig
 from mtil.encoders.image import ImageEncoder
+from mtil.encoders.pretrained import PretrainedEncoder
+from mtil.encoders.resnet import ResNetEncoder
 from mtil.errors import ConfigError
 from mtil.types import FeatureSpec
 
@@ -93,9 +95,9 @@ def build_image_encoder(
         case CNNConfig():
             return CNNEncoder(config, condition=condition)
         case ResNetConfig():
-            raise NotImplementedError
+            return ResNetEncoder(config, condition=condition, fetch=state is None)
         case PretrainedConfig():
-            raise NotImplementedError
+            return PretrainedEncoder(config, condition=condition, state=state)
         case _:
             assert_never(config)
 
