@@ -13,7 +13,6 @@ from mtil.encoders.cnn import CNNEncoder
 from mtil.encoders.config import CNNConfig, ImageEncoderConfig, PretrainedConfig, ResNetConfig
 from mtil.encoders.image import ImageEncoder
 from mtil.encoders.pretrained import PretrainedEncoder
-from mtil.encoders.resnet import ResNetEncoder
 from mtil.errors import ConfigError
 from mtil.types import FeatureSpec
 
@@ -95,6 +94,8 @@ def build_image_encoder(
         case CNNConfig():
             return CNNEncoder(config, condition=condition)
         case ResNetConfig():
+            from mtil.encoders.resnet import ResNetEncoder  # torchvision takes a second to import
+
             return ResNetEncoder(config, condition=condition, fetch=state is None)
         case PretrainedConfig():
             return PretrainedEncoder(config, condition=condition, state=state)
