@@ -56,6 +56,8 @@ class PretrainedEncoder(ImageEncoder):
         self.network, self._expects = _fetch(config.model) if state is None else _restore(state)
         self._trainable = config.trainable
         self.network.requires_grad_(config.trainable)
+        if config.trainable:
+            _freeze_what_is_not_used(self.network, self._expects.size)
         self.register_buffer(ARCHITECTURE, _written(self.network, self._expects))
         features = _features(self.network)
         pool = AttentionPool if config.pooling == "attention" else MeanPool
@@ -65,9 +67,9 @@ class PretrainedEncoder(ImageEncoder):
         self.train()
 
     def train(self, mode: bool = True) -> "PretrainedEncoder":
-        """A frozen model stays in evaluation mode."""
+        """The model stays in evaluation mode, trained or not: it must not take statistics of batches (see `resnet`)."""
         super().train(mode)
-        self.network.train(mode and self._trainable)
+        self.network.eval()
         return self
 
     def forward(self, images: Float[Tensor, "N 3 h w"], z: Float[Tensor, "N Z"]) -> Float[Tensor, "N F"]:
@@ -112,6 +114,18 @@ def _restore(state: Mapping[str, Tensor]) -> tuple[nn.Module, Preprocessing]:
     written = json.loads(bytes(state[ARCHITECTURE].tolist()))
     network = AutoModel.from_config(AutoConfig.for_model(**written["network"]))
     return network, Preprocessing(written["size"], tuple(written["mean"]), tuple(written["std"]))
+
+
+def _freeze_what_is_not_used(network: Any, size: int) -> None:
+    """Leave out of the training what the patches' features do not depend on, such as a classification token's layers.
+
+    Several ranks wait for the gradient of every weight that is trained.
+    """
+    weights = list(network.parameters())
+    found = network.eval()(pixel_values=torch.zeros(1, 3, size, size)).last_hidden_state.sum()
+    gradients = torch.autograd.grad(found, weights, allow_unused=True)
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.requires_grad_(gradient is not None)
 
 
 def _written(network: Any, expects: Preprocessing) -> Tensor:
