@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from mtil.config import Config
 
@@ -25,7 +25,18 @@ class UniformSampling(Config):
     kind: Literal["uniform"] = "uniform"
 
 
+Change = Annotated[float, Field(ge=0, le=1)]
 Sampling = Annotated[StratifiedSampling | UniformSampling, Field(discriminator="kind")]
+
+
+class AugmentationConfig(Config):
+    """How the images of a training example are changed: all frames of a window alike, each camera for itself."""
+
+    shift: NonNegativeInt = Field(default=4, description="Pixels, each way, at most; the edge is repeated")
+    brightness: Change = Field(default=0.2, description="Factor between 1 - x and 1 + x")
+    contrast: Change = Field(default=0.2, description="Factor of the distance from the mean grey")
+    saturation: Change = Field(default=0.2, description="Factor of the distance from grey")
+    hue: float = Field(default=0.02, ge=0, le=0.5, description="Share of the circle of hues, each way")
 
 
 class DataConfig(Config):
@@ -48,3 +59,6 @@ class DataConfig(Config):
         default=0.1, ge=0, lt=1, description="Share of each task's demos that is held out"
     )
     num_workers: int = Field(default=0, ge=0, description="Loader processes; state data needs none")
+    augmentation: AugmentationConfig | None = Field(
+        default=None, description="Of images, in training alone; null: they are seen as they are"
+    )

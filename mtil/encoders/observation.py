@@ -1,34 +1,88 @@
-"""Observations -> one vector.
+"""Observations -> streams of features, each a sequence of vectors over the time steps of a window.
 
-Legend: B batch, H history, D dimensions of a key, F features.
+Legend: B batch, H history, D dimensions of a key, S features of the state, F features of a stream, Z width of z.
 """
 
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from mtil.data.statistics import FeatureStatistics
-from mtil.encoders.config import NormalizationConfig, PointsConfig
+from mtil.encoders.config import ImageEncoderConfig, NormalizationConfig, PointsConfig
 from mtil.encoders.normalizer import Normalizer
 from mtil.encoders.relative import RelativePositions
+from mtil.encoders.vision import CameraEncoders
 from mtil.types import FeatureSpec
 
 
-class StateEncoder(nn.Module):
-    """Normalises every state key and strings the history together, with the displacements between points, if any.
+class ObservationEncoder(nn.Module):
+    """The state as one stream, and every image key as one.
 
     Args:
         features: The keys, in order.
-        history: Observations in a window.
         points: Which dimensions are positions.
+        images: How images are encoded; nothing where there are none.
+        condition: Z.
+        state: Of such an encoder, where it is to be loaded: nothing pretrained is then looked up.
+
+    Attributes:
+        widths: F of each stream.
+
+    Raises:
+        ConfigError: The points are not in the data, or images have a size that the encoder does not take.
+        EncoderError: Pretrained weights are missing or of another network.
+    """
+
+    def __init__(
+        self,
+        features: Sequence[FeatureSpec],
+        *,
+        points: PointsConfig | None = None,
+        images: ImageEncoderConfig,
+        condition: int,
+        state: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        vectors = [feature for feature in features if feature.kind == "state"]
+        pictures = [feature for feature in features if feature.kind == "image"]
+        self.state = StateEncoder(vectors, points=points) if vectors or points else None
+        stored = None if state is None else _below("cameras.", state)
+        self.cameras = CameraEncoders(images, pictures, condition=condition, state=stored) if pictures else None
+        self.widths = [*([self.state.width] if self.state else []), *(self.cameras.widths if self.cameras else [])]
+
+    def fit(self, statistics: Mapping[str, FeatureStatistics], config: NormalizationConfig) -> None:
+        """Fix the normalisation of each state key."""
+        if self.state is not None:
+            self.state.fit(statistics, config)
+
+    def forward(
+        self,
+        observations: Mapping[str, Shaped[Tensor, "B H ..."]],
+        valid: Mapping[str, Bool[Tensor, "B _"]],
+        z: Float[Tensor, "B Z"],
+    ) -> list[Float[Tensor, "B H _"]]:
+        """The streams of a window; `valid` tells which dimensions of a state key are no padding."""
+        streams = [] if self.state is None else [self.state(observations, valid)]
+        return streams if self.cameras is None else [*streams, *self.cameras(observations, z)]
+
+
+class StateEncoder(nn.Module):
+    """Normalises every state key and strings the keys together, with the displacements between points, if any.
+
+    Args:
+        features: The keys, in order.
+        points: Which dimensions are positions.
+
+    Attributes:
+        width: S.
 
     Raises:
         ConfigError: The points are not in the data.
     """
 
-    def __init__(self, features: Sequence[FeatureSpec], *, history: int, points: PointsConfig | None = None) -> None:
+    def __init__(self, features: Sequence[FeatureSpec], *, points: PointsConfig | None = None) -> None:
         super().__init__()
         self._keys = [feature.key for feature in features]
         self.normalizers = nn.ModuleList(Normalizer(feature.shape[0]) for feature in features)
@@ -38,7 +92,7 @@ class StateEncoder(nn.Module):
             feature.key: [dim for dim in range(feature.shape[0]) if dim not in hidden[feature.key]]
             for feature in features
         }
-        self.width = history * (sum(map(len, self._seen.values())) + (self.relative.width if self.relative else 0))
+        self.width = sum(map(len, self._seen.values())) + (self.relative.width if self.relative else 0)
 
     def fit(self, statistics: Mapping[str, FeatureStatistics], config: NormalizationConfig) -> None:
         """Fix the normalisation of each key."""
@@ -46,14 +100,18 @@ class StateEncoder(nn.Module):
             normalizer.fit(statistics[key], config.observations, config.floor)
 
     def forward(
-        self, observations: Mapping[str, Float[Tensor, "B H _"]], valid: Mapping[str, Bool[Tensor, "B _"]]
-    ) -> Float[Tensor, "B F"]:
+        self, observations: Mapping[str, Shaped[Tensor, "B H ..."]], valid: Mapping[str, Bool[Tensor, "B _"]]
+    ) -> Float[Tensor, "B H S"]:
         """Features of a window; `valid` tells which dimensions of a key are no padding."""
         encoded = [normalizer(observations[key], valid[key].unsqueeze(1)) for key, normalizer in self._each()]
         if self.relative is not None:
             encoded = [each[..., self._seen[key]] for each, key in zip(encoded, self._keys, strict=True)]
             encoded.append(self.relative(observations, valid))
-        return torch.cat([features.flatten(1) for features in encoded], dim=1)
+        return torch.cat(encoded, dim=-1)
 
     def _each(self) -> list[tuple[str, Normalizer]]:
         return list(zip(self._keys, self.normalizers, strict=True))  # type: ignore[arg-type]
+
+
+def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

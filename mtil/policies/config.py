@@ -1,11 +1,18 @@
 """Configuration of policies. Sizes that the data decides (action dimensions, chunk) are never here."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
 
 from mtil.config import Config
-from mtil.encoders.config import LanguageConfig, NormalizationConfig, PointsConfig, TaskEncoderConfig
+from mtil.encoders.config import (
+    CNNConfig,
+    ImageEncoderConfig,
+    LanguageConfig,
+    NormalizationConfig,
+    PointsConfig,
+    TaskEncoderConfig,
+)
 
 MinStd = Annotated[float, Field(ge=1e-4, le=1.0, description="Smallest standard deviation, in normalised action units")]
 
@@ -59,6 +66,27 @@ class MLPTrunkConfig(Config):
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
+class TransformerTrunkConfig(Config):
+    """A causal transformer over the time steps of the history; z is its first token."""
+
+    kind: Literal["transformer"] = "transformer"
+    width: PositiveInt = Field(default=256, multiple_of=4)
+    depth: PositiveInt = Field(default=4, description="Blocks of attention and two layers")
+    heads: PositiveInt = Field(default=4, description="Of the attention; they share the width")
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @field_validator("heads")
+    @classmethod
+    def _share_the_width(cls, heads: int, found: Any) -> int:
+        width = found.data.get("width", heads)
+        if width % heads:
+            raise ValueError(f"expected a divisor of the width {width}, found {heads}")
+        return heads
+
+
+TrunkConfig = Annotated[MLPTrunkConfig | TransformerTrunkConfig, Field(discriminator="kind")]
+
+
 class FirstActionsConfig(Config):
     """The first actions of a chunk are taken, then the policy decides anew."""
 
@@ -85,7 +113,8 @@ class PolicyConfig(Config):
     chunk: PositiveInt = Field(default=1, description="Actions that it predicts")
     execution: ExecutionConfig = FirstActionsConfig()
     task_encoder: TaskEncoderConfig = LanguageConfig()
-    trunk: MLPTrunkConfig = MLPTrunkConfig()
+    image_encoder: ImageEncoderConfig = Field(default=CNNConfig(), description="Of no effect where no image is seen")
+    trunk: TrunkConfig = MLPTrunkConfig()
     head: HeadConfig = GaussianHeadConfig()
     points: PointsConfig | None = Field(default=None, description="Positions among the observations; null: none known")
     normalization: NormalizationConfig = NormalizationConfig()

@@ -6,7 +6,7 @@ Legend: B batch, H history, K chunk, A action dimensions, D dimensions of a key,
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from mtil.data.batch import Batch
@@ -16,14 +16,16 @@ from mtil.encoders.base import TaskEncoder
 from mtil.encoders.config import LanguageConfig, OneHotConfig, TaskEncoderConfig, UnconditionalConfig
 from mtil.encoders.language import LanguageEncoder
 from mtil.encoders.normalizer import Normalizer
-from mtil.encoders.observation import StateEncoder
+from mtil.encoders.observation import ObservationEncoder
 from mtil.encoders.one_hot import OneHotEncoder
 from mtil.encoders.unconditional import UnconditionalEncoder
 from mtil.errors import CheckpointError, unknown
 from mtil.policies.config import PolicyConfig
 from mtil.policies.heads import ActionDistribution, build_head
-from mtil.policies.trunk import MLPTrunk
+from mtil.policies.trunk import build_trunk
 from mtil.types import DatasetSpec
+
+_VISION = "observation_encoder."
 
 
 class Policy(nn.Module):
@@ -33,26 +35,45 @@ class Policy(nn.Module):
         config: Architecture.
         spec: What the data decides: vocabulary, feature sizes.
         embeddings: Frozen embeddings of the vocabulary's sentences, where they are known already.
+        vision: State of the observation encoder, where it is to be loaded: nothing pretrained is then looked up.
+
+    Raises:
+        ConfigError: The configuration does not fit the observations.
+        EncoderError: A pretrained model is missing, or is none.
     """
 
-    def __init__(self, config: PolicyConfig, spec: DatasetSpec, *, embeddings: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        config: PolicyConfig,
+        spec: DatasetSpec,
+        *,
+        embeddings: Tensor | None = None,
+        vision: Mapping[str, Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.config, self.spec = config, spec
         actions = spec.action.shape[0]
         self.task_encoder = build_task_encoder(config.task_encoder, spec, embeddings)
-        self.observation_encoder = StateEncoder(spec.observations, history=config.history, points=config.points)
-        self.trunk = MLPTrunk(config.trunk, features=self.observation_encoder.width, condition=self.task_encoder.width)
+        condition = self.task_encoder.width
+        self.observation_encoder = ObservationEncoder(
+            spec.observations, points=config.points, images=config.image_encoder, condition=condition, state=vision
+        )
+        streams = self.observation_encoder.widths
+        self.trunk = build_trunk(config.trunk, streams=streams, history=config.history, condition=condition)
         self.head = build_head(config.head, features=self.trunk.width, chunk=config.chunk, actions=actions)
         self.action_normalizer = Normalizer(actions)
+        if config.history == 1:  # of longer windows, the trunk took the features in another order
+            self.register_load_state_dict_pre_hook(_renamed)
 
     @staticmethod
     def from_state(config: PolicyConfig, spec: DatasetSpec, state: Mapping[str, Tensor]) -> "Policy":
-        """A policy with the given weights; the language model need not be there.
+        """A policy with the given weights; no pretrained model that it was made of need be there.
 
         Raises:
             CheckpointError: The weights are of another architecture.
         """
-        policy = Policy(config, spec, embeddings=state.get("task_encoder.embeddings"))
+        seen = {n.removeprefix(_VISION): tensor for n, tensor in state.items() if n.startswith(_VISION)}
+        policy = Policy(config, spec, embeddings=state.get("task_encoder.embeddings"), vision=seen)
         try:
             policy.load_state_dict(state)
         except RuntimeError as error:
@@ -92,13 +113,14 @@ class Policy(nn.Module):
 
     def forward(
         self,
-        observations: Mapping[str, Float[Tensor, "B H _"]],
+        observations: Mapping[str, Shaped[Tensor, "B H ..."]],
         observation_mask: Mapping[str, Bool[Tensor, "B _"]],
         z: Float[Tensor, "B Z"],
     ) -> ActionDistribution:
-        """The distribution of the next K actions, in normalised units."""
-        features = self.observation_encoder(observations, observation_mask)
-        return self.head(self.trunk(features, z))
+        """The distribution of the next K actions, in normalised units, given states `(B, H, D)` and images
+        `(B, H, h, w, 3)` as they are in a batch.
+        """
+        return self.head(self.trunk(self.observation_encoder(observations, observation_mask, z), z))
 
     def nll(self, batch: Batch, z: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
         """Negative log-likelihood of the expert's actions, in nats, a density over raw action units.
@@ -115,7 +137,7 @@ class Policy(nn.Module):
 
     def act(
         self,
-        observations: Mapping[str, Float[Tensor, "B H _"]],
+        observations: Mapping[str, Shaped[Tensor, "B H ..."]],
         observation_mask: Mapping[str, Bool[Tensor, "B _"]],
         z: Float[Tensor, "B Z"],
     ) -> Float[Tensor, "B K A"]:
@@ -126,6 +148,13 @@ class Policy(nn.Module):
         log_prob = distribution.log_prob(self.action_normalizer(batch.actions), batch.action_mask)
         log_scale = (self.action_normalizer.scale.log() * batch.action_mask).sum((1, 2))
         return log_scale - log_prob
+
+
+def _renamed(policy: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Find the normalisers where they stood before policies could see."""
+    here = f"{prefix}{_VISION}"
+    for name in [name for name in state if name.startswith(f"{here}normalizers.")]:
+        state[f"{here}state.{name.removeprefix(here)}"] = state.pop(name)
 
 
 def build_task_encoder(config: TaskEncoderConfig, spec: DatasetSpec, embeddings: Tensor | None) -> TaskEncoder:

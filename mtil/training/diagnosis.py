@@ -62,7 +62,7 @@ class Diagnosis:
 
 
 class LossGradient:
-    """The gradient of a policy's training loss at its weights, without dropout, in single precision.
+    """The gradient of a policy's training loss at its weights, without dropout or augmentation, in single precision.
 
     Args:
         policy: The policy.

@@ -8,6 +8,7 @@ import torch
 import yaml
 from lightning import seed_everything
 from rich.console import Console
+from torch import nn
 
 from mtil.collection.collect import collect
 from mtil.collection.report import collect_and_report
@@ -175,11 +176,23 @@ def _difference(trained: DatasetSpec, found: DatasetSpec) -> str:
 def _announce(
     config: ExperimentConfig, data: DemoDataModule, policy: Policy, run: Path, step: int, console: Console
 ) -> None:
-    spec, parameters = data.store.spec, sum(p.numel() for p in policy.parameters() if p.requires_grad)
+    spec = data.store.spec
     console.print(
         f"{len(spec.tasks)} tasks, {len(data.store.length)} demos, {len(data.train)} training and "
-        f"{len(data.validation)} validation windows; {parameters:,} parameters; {config.policy.head.kind} head, "
+        f"{len(data.validation)} validation windows; {parameter_counts(policy)}; {config.policy.head.kind} head, "
         f"conditioned on {config.policy.task_encoder.kind}"
     )
     if step:
         console.print(f"continuing [bold]{run}[/bold] at step {step:,}")
+
+
+def parameter_counts(policy: Policy) -> str:
+    """How many parameters are trained, how many of these serve to see, and how many more are frozen."""
+    trained, frozen = _count(policy, trained=True), _count(policy, trained=False)
+    seeing = _count(policy.observation_encoder, trained=True)
+    told = [f"{trained:,} parameters", f"{seeing:,} of them to see" if seeing else "", f"{frozen:,} frozen"]
+    return ", ".join(part for part in told[: 3 if frozen else 2] if part)
+
+
+def _count(module: nn.Module, *, trained: bool) -> int:
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad == trained)

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from mtil.data.augment import augment
 from mtil.data.batch import Batch
 from mtil.data.descriptors import descriptor_table
 from mtil.policies.checkpoint import CARD, Card
@@ -52,7 +53,9 @@ class ImitationModule(LightningModule):
         return self.policy.task_encoder(self._descriptors[rows])  # type: ignore[index]
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """The loss of this rank, and the NLL of each of its examples."""
+        """The loss of this rank, and the NLL of each of its examples, whose images may be augmented."""
+        if self.training and self._config.data.augmentation is not None:
+            batch = augment(batch, self._config.data.augmentation, torch.default_generator)
         nll = self._nll(batch, self.embed(batch))
         return {"loss": (nll * batch.weight).sum(), "nll": nll.detach()}
 

@@ -16,6 +16,13 @@ def test_scales_and_shifts_by_z() -> None:
     torch.testing.assert_close(found, torch.tensor([[10 * 1.5 + 1.5, 100 * 2.0 + 2.0]]))
 
 
+def test_treats_all_places_of_a_map_alike() -> None:
+    film = FiLM(2, 5)
+    torch.nn.init.normal_(film.modulation.weight)
+    maps, z = torch.randn(3, 5, 2, 4), torch.randn(3, 2)
+    assert torch.equal(film(maps, z)[:, :, 1, 3], film(maps[:, :, 1, 3], z))
+
+
 def test_learns_from_the_first_step() -> None:
     film = FiLM(2, 5)
     film(torch.randn(3, 5), torch.randn(3, 2)).sum().backward()

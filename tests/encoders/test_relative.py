@@ -31,21 +31,21 @@ def test_moving_everything_changes_nothing_unless_positions_are_seen() -> None:
     observations, step = windows(), torch.tensor([0.3, -0.2, 0.1])
     moved = {"proprio": observations["proprio"].clone(), "objects": observations["objects"] + step.repeat(2)}
     moved["proprio"][..., :3] += step
-    blind = StateEncoder(FEATURES, history=2, points=POINTS.model_copy(update={"absolute": False}))
-    assert blind.width == 2 * (1 + 18)
+    blind = StateEncoder(FEATURES, points=POINTS.model_copy(update={"absolute": False}))
+    assert blind.width == 1 + 18
     torch.testing.assert_close(blind(moved, EVERYTHING), blind(observations, EVERYTHING), atol=1e-5, rtol=0)
-    seeing = StateEncoder(FEATURES, history=2, points=POINTS)
-    assert seeing.width == 2 * (4 + 6 + 18)
+    seeing = StateEncoder(FEATURES, points=POINTS)
+    assert seeing.width == 4 + 6 + 18
     assert not torch.allclose(seeing(moved, EVERYTHING), seeing(observations, EVERYTHING), atol=0.05)
 
 
 def test_what_is_no_position_is_always_seen() -> None:
     observations = windows()
-    blind = StateEncoder(FEATURES, history=2, points=POINTS.model_copy(update={"absolute": False}))
+    blind = StateEncoder(FEATURES, points=POINTS.model_copy(update={"absolute": False}))
     opened = {**observations, "proprio": observations["proprio"].clone()}
     opened["proprio"][..., 3] += 1
     changed = (blind(opened, EVERYTHING) - blind(observations, EVERYTHING)).abs() > 0
-    assert changed.sum(1).tolist() == [2] * 5
+    assert changed.sum((1, 2)).tolist() == [2] * 5
 
 
 def test_points_that_are_padding_have_no_distance() -> None:

@@ -166,6 +166,19 @@ def test_language_is_loaded_without_its_model(data: DemoDataModule, batch: Batch
         loaded.embed("language", ["a sentence never seen"])
 
 
+def test_weights_from_before_policies_could_see(data: DemoDataModule) -> None:
+    """Of one observation they mean the same; of several, their order among the features was another."""
+    one, several = (PolicyConfig.model_validate({"history": n, "task_encoder": {"kind": "one_hot"}}) for n in (1, 3))
+    policy = Policy(one, data.store.spec)
+    policy.fit(data.statistics)
+    old = {name.replace("encoder.state.", "encoder."): value for name, value in policy.state_dict().items()}
+    assert "observation_encoder.normalizers.0.shift" in old
+    loaded = Policy.from_state(one, data.store.spec, old).state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in policy.state_dict().items())
+    with pytest.raises(CheckpointError, match=r"weights do not fit the policy: .*state\.normalizers"):
+        Policy.from_state(several, data.store.spec, old)
+
+
 def test_weights_of_another_architecture(make_policy: MakePolicy) -> None:
     policy = make_policy()
     other = make_policy(trunk={"width": 8, "depth": 1})

@@ -4,6 +4,7 @@ import csv
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from mtil.data.sampling import Draw
 from mtil.errors import CheckpointError, ConfigError, DatasetError, OutputError
 from mtil.machine import this_machine
 from mtil.policies.checkpoint import load_policy
+from mtil.policies.policy import Policy
 from mtil.training import experiment
 from mtil.training.config import CollectionConfig, ExperimentConfig
-from mtil.training.experiment import train
-from mtil.types import Task
+from mtil.training.experiment import parameter_counts, train
+from mtil.types import FeatureSpec, Task
 
 MakeConfig = Callable[..., ExperimentConfig]
 LANGUAGE = {"task_encoder": {"kind": "language", "width": 8}}
@@ -165,6 +167,19 @@ def test_says_what_it_does(finished: Path, config: ExperimentConfig, tmp_path: P
     assert said[0].startswith("2 tasks, 12 demos, 76 training and 14 validation windows;")
     assert said[0].endswith("gaussian head, conditioned on one_hot")
     assert said[1:] == [f"trained: {tmp_path / 'run'}"]
+
+
+def test_counts_what_sees_and_what_is_frozen(config: ExperimentConfig) -> None:
+    spec = DemoDataModule(config.data, history=1, chunk=1, kinds=("one_hot",), seed=0).store.spec
+    camera = FeatureSpec("front_image", (16, 16, 3), "uint8", "image")
+    blind, seeing = (
+        Policy(config.policy, replace(spec, observations=(*spec.observations, *cameras))) for cameras in ((), (camera,))
+    )
+    assert parameter_counts(blind) == f"{sum(p.numel() for p in blind.parameters()):,} parameters"
+    seen = sum(p.numel() for p in seeing.observation_encoder.parameters())
+    assert parameter_counts(seeing).endswith(f"parameters, {seen:,} of them to see")
+    seeing.observation_encoder.requires_grad_(False)
+    assert parameter_counts(seeing).endswith(f"parameters, {seen:,} frozen")
 
 
 def test_interrupted_it_says_how_to_go_on(

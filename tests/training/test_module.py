@@ -14,6 +14,8 @@ from mtil.policies.checkpoint import CARD, Card
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig
 from mtil.training.module import ImitationModule
+from mtil.training.randomness import seed_generators
+from mtil.types import FeatureSpec
 
 MakeConfig = Callable[..., ExperimentConfig]
 
@@ -81,6 +83,43 @@ def test_each_example_is_told_by_its_own_sentence(make_config: MakeConfig, mixed
     assert set(told) == set(sentences)
     assert all((sentence == "turn the knob") == (task == 0) for sentence, task in zip(told, batch.task, strict=True))
     torch.testing.assert_close(module.embed(batch), module.policy.embed("language", told))
+
+
+@pytest.fixture
+def seeing(make_config: MakeConfig, mixed: Path) -> tuple[ImitationModule, Batch]:
+    """A module that augments images, and a batch with such."""
+    camera = FeatureSpec("front_image", (16, 16, 3), "uint8", "image")
+    small = {"channels": [16], "keypoints": 4}
+    config = make_config(mixed, data={"augmentation": {}}, policy={"image_encoder": small})
+    data = data_of(config)
+    spec, batch = data.store.spec, batch_of(data)
+    torch.manual_seed(0)
+    policy = Policy(config.policy, replace(spec, observations=(*spec.observations, camera)))
+    policy.fit(data.statistics)
+    images = torch.randint(256, (len(batch), config.policy.history, *camera.shape), dtype=torch.uint8)
+    batch = replace(batch, observations=batch.observations | {camera.key: images})
+    return ImitationModule(policy, config=config), batch
+
+
+def test_images_are_augmented_in_training_alone(seeing: tuple[ImitationModule, Batch]) -> None:
+    module, batch = seeing
+    plain = module.policy.nll(batch, module.embed(batch))
+    assert not torch.equal(module.training_step(batch, 0)["nll"], plain)
+    assert torch.equal(module.validation_step(batch, 0)["nll"], plain)
+    assert torch.equal(module.eval().training_step(batch, 0)["nll"], plain)  # as it is diagnosed
+
+
+def test_augmentation_is_drawn_by_seed_and_step(seeing: tuple[ImitationModule, Batch]) -> None:
+    """So that a resumed run sees what an uninterrupted one does."""
+    module, batch = seeing
+
+    def nll(step: int) -> torch.Tensor:
+        seed_generators(step, rank=0)
+        return module.training_step(batch, 0)["nll"]
+
+    first, second, again = nll(5), nll(6), nll(5)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
 
 
 def test_vectors_are_not_decayed(config: ExperimentConfig) -> None:
