@@ -170,6 +170,11 @@ class DatasetSpec:
         """Names of the tasks, in order."""
         return [task.name for task in self.tasks]
 
+    @property
+    def views(self) -> tuple[CameraView, ...]:
+        """What a simulator has to show beside its states."""
+        return tuple(feature.camera for feature in self.observations if feature.camera is not None)
+
     def valid(self, feature: FeatureSpec) -> Bool[np.ndarray, "tasks D"]:
         """Which dimensions of a state or action each task has."""
         return np.arange(feature.shape[0]) < np.asarray(self.widths[feature.key])[:, None]

@@ -53,6 +53,12 @@ def test_a_spec_survives_json(stored: dict[str, Any]) -> None:
 
 
 @given(stored_specs())
+def test_a_specs_views_are_its_cameras(stored: dict[str, Any]) -> None:
+    views = [feature["camera"] for feature in stored["observations"] if feature["camera"]]
+    assert [view.camera for view in DatasetSpec.from_json(stored).views] == [view["camera"] for view in views]
+
+
+@given(stored_specs())
 def test_a_spec_from_before_cameras_were_told_loads(stored: dict[str, Any]) -> None:
     for feature in (*stored["observations"], stored["action"]):
         del feature["camera"]

@@ -61,10 +61,12 @@ def main() -> None:
     steps = sum(map(len, actions))
     rounds: list[dict[str, Speed]] = []
     for _ in track(range(options.rounds), description="rounds"):
-        speeds = {"simulator": _speed(partial(_replay, suite, trials, actions), steps)}
+        speeds = {"simulator": _speed(partial(_replay, suite, policy, trials, actions), steps)}
         for workers in options.workers:
             actor = Actor(policy, slots=options.slots)
-            speeds[f"{workers} workers"] = _speed(partial(_evaluate, suite, actor, trials, workers, steps), steps)
+            speeds[f"{workers} workers"] = _speed(
+                partial(_evaluate, suite, policy, actor, trials, workers, steps), steps
+            )
         rounds.append(speeds)
     _report(rounds, options, steps)
 
@@ -85,7 +87,7 @@ def _options() -> argparse.Namespace:
 def _play(suite: Simulator, policy: Policy, trials: Sequence[Trial]) -> list[list[np.ndarray]]:
     """The actions of the policy in each trial."""
     actor, actions = Actor(policy, slots=1), []
-    for env, trial in _environments(suite, trials):
+    for env, trial in _environments(suite, policy, trials):
         actor.reset(0, trial.z, trial.task)
         observation, _ = env.reset(seed=trial.placement)
         taken, over = [], False
@@ -99,23 +101,25 @@ def _play(suite: Simulator, policy: Policy, trials: Sequence[Trial]) -> list[lis
     return actions
 
 
-def _replay(suite: Simulator, trials: Sequence[Trial], actions: list[list[np.ndarray]]) -> None:
-    for (env, trial), taken in zip(_environments(suite, trials), actions, strict=True):
+def _replay(suite: Simulator, policy: Policy, trials: Sequence[Trial], actions: list[list[np.ndarray]]) -> None:
+    for (env, trial), taken in zip(_environments(suite, policy, trials), actions, strict=True):
         env.reset(seed=trial.placement)
         for action in taken:
             env.step(action)
 
 
-def _environments(suite: Simulator, trials: Sequence[Trial]) -> Iterator[tuple[gymnasium.Env, Trial]]:
-    """An environment for each trial, the same for all of a task."""
+def _environments(suite: Simulator, policy: Policy, trials: Sequence[Trial]) -> Iterator[tuple[gymnasium.Env, Trial]]:
+    """An environment for each trial, the same for all of a task, that shows what the policy sees."""
     for task, group in groupby(trials, key=lambda trial: trial.task):
-        env = suite.make(task)
+        env = suite.make(task, views=policy.spec.views)
         yield from ((env, trial) for trial in group)
         env.close()
 
 
-def _evaluate(suite: Simulator, actor: Actor, trials: Sequence[Trial], workers: int, steps: int) -> None:
-    outcomes = roll_out(actor, trials, simulator=suite.name, workers=workers)
+def _evaluate(
+    suite: Simulator, policy: Policy, actor: Actor, trials: Sequence[Trial], workers: int, steps: int
+) -> None:
+    outcomes = roll_out(actor, trials, simulator=suite.name, workers=workers, views=policy.spec.views)
     assert sum(outcome.length for outcome in outcomes) == steps, "the evaluation took other steps than were recorded"
 
 
