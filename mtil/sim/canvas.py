@@ -88,6 +88,7 @@ def _opengl() -> Any:
 
 @cache
 def _context_of(backend: str) -> Any:
+    os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's, which would take all cores from other workers
     context = import_module(f"mujoco.{backend}").GLContext(_LEAST, _LEAST)
     context.make_current()
     atexit.register(context.free)

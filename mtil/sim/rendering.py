@@ -18,6 +18,7 @@ from mtil.sim.canvas import canvas
 Crop = tuple[float, float, float, float]
 
 _MAX_GEOMS = 1000
+_MARGIN = 1e-3  # metres: more than single precision loses
 _UP_Z = 7  # of a camera's flattened frame (columns right, up, back): how far its upward axis points to the sky
 
 
@@ -111,26 +112,24 @@ def _narrow(scene: mujoco.MjvScene, crop: Crop, *, upside_down: bool) -> None:
 
 
 def _out_of_sight(scene: mujoco.MjvScene, model: mujoco.MjModel, data: mujoco.MjData) -> Bool[np.ndarray, " N"]:
-    """Which of the model's geoms lie outside what is drawn, as far as the spheres around them tell."""
+    """Which of the model's geoms lie outside what is drawn, as far as the boxes around them tell."""
     camera = scene.camera[0]
     forward, up = np.array(camera.forward), np.array(camera.up)
-    right = np.cross(forward, up)
-    away = data.geom_xpos - np.array(camera.pos)
-    depth, radius = away @ forward, model.geom_rbound
+    right, near = np.cross(forward, up), camera.frustum_near
     halfwidth = camera.frustum_width or 0.5 * (camera.frustum_top - camera.frustum_bottom)
-    outside = depth < -radius
-    for across, centre, half in (
-        (away @ right, camera.frustum_center, halfwidth),
-        (
-            away @ up,
-            0.5 * (camera.frustum_top + camera.frustum_bottom),
-            0.5 * (camera.frustum_top - camera.frustum_bottom),
-        ),
-    ):
-        low, high = (centre - half) / camera.frustum_near, (centre + half) / camera.frustum_near
-        outside |= across - low * depth < -radius * np.hypot(1, low)
-        outside |= high * depth - across < -radius * np.hypot(1, high)
-    return outside & (radius > 0)  # 0: a plane, which has no end
+    inward = np.stack(
+        [
+            forward,
+            right - (camera.frustum_center - halfwidth) / near * forward,
+            (camera.frustum_center + halfwidth) / near * forward - right,
+            up - camera.frustum_bottom / near * forward,
+            camera.frustum_top / near * forward - up,
+        ]
+    )
+    turns, boxes = data.geom_xmat.reshape(-1, 3, 3), model.geom_aabb[..., None]
+    centres = data.geom_xpos + (turns @ boxes[:, :3])[..., 0] - np.array(camera.pos)
+    reach = (np.abs(inward @ turns) @ boxes[:, 3:])[..., 0]  # of the corner that lies farthest inward
+    return (centres @ inward.T + reach < -_MARGIN).any(axis=1)
 
 
 def _leave_out(scene: mujoco.MjvScene, hidden: Bool[np.ndarray, " N"]) -> None:
