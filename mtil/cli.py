@@ -46,15 +46,32 @@ def collect(
     noise: Annotated[float, typer.Option(min=0, help="Deviation of noise on executed actions; labels stay clean")] = 0,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Attempts that take longer have failed")] = None,
     steps_after_success: Annotated[int, typer.Option(min=0, help="Steps recorded beyond the first success")] = 0,
+    camera: Annotated[
+        str | None, typer.Option(metavar="C[,C2]", help="Cameras to record images of; none by default")
+    ] = None,
+    image_size: Annotated[int, typer.Option(min=1, help="Height and width of the images")] = 84,
+    crop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="C=L,T,R,B", help="What to keep of a camera: left, top, right, bottom, as fractions"),
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Collect demonstrations from scripted experts. Run again, it finishes what was interrupted."""
     from rich.console import Console
 
+    from mtil.collection.config import read_cameras
     from mtil.collection.report import collect_and_report
     from mtil.collection.settings import CollectionSettings
 
-    settings = CollectionSettings(suite, seed, noise, episodes_per_task, max_steps, steps_after_success)
+    settings = CollectionSettings(
+        suite=suite,
+        seed=seed,
+        noise=noise,
+        episodes_per_task=episodes_per_task,
+        max_steps=max_steps,
+        steps_after_success=steps_after_success,
+        cameras=read_cameras(_split(camera, "--camera") or (), size=image_size, crops=crop or ()),
+    )
     console = Console(quiet=not this_rank().first)
     collect_and_report(settings, out, tasks=_split(tasks), workers=workers, console=console)
 
@@ -255,12 +272,12 @@ def _experiment(preset: str, overrides: list[str] | None) -> "ExperimentConfig":
     return read(ExperimentConfig, Path(preset), overrides or ())
 
 
-def _split(names: str | None) -> list[str] | None:
+def _split(names: str | None, option: str = "--tasks") -> list[str] | None:
     if names is None:
         return None
     found = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
     if not found:
-        raise typer.BadParameter("expected comma-separated names", param_hint="--tasks")
+        raise typer.BadParameter("expected comma-separated names", param_hint=option)
     return found
 
 

@@ -138,7 +138,7 @@ def _users_path(values: Any, error: ErrorDetails) -> str:
     """The key as the user wrote it: pydantic's location without the names of a union's members."""
     path: list[str] = []
     for part in error["loc"]:
-        if (part in values) if isinstance(values, dict) else isinstance(part, int):
+        if (part in values) if isinstance(values, dict) else part in range(len(values)):
             path.append(str(part))
             values = values[part]
     absent = {"missing": error["loc"][-1:], "union_tag_invalid": ("kind",)}

@@ -37,6 +37,39 @@ class Task:
 
 
 @dataclass(frozen=True)
+class CameraView:
+    """A simulator's picture: where it is taken, and what is kept of it.
+
+    Attributes:
+        camera: The camera's name in the simulator.
+        size: Height and width in pixels.
+        crop: Left, top, right and bottom of what is shown, as fractions of the full square picture; None: all of it.
+    """
+
+    camera: str
+    size: int
+    crop: tuple[float, float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.camera or "/" in self.camera:
+            raise DatasetError(f"camera name {self.camera!r}: expected a non-empty name without '/'")
+        if not isinstance(self.size, int) or self.size < 1:
+            raise DatasetError(f"camera {self.camera!r}: expected a size of at least 1 pixel, got {self.size}")
+        if self.crop is not None:
+            left, top, right, bottom = self.crop
+            if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+                raise DatasetError(
+                    f"camera {self.camera!r}: expected a crop (left, top, right, bottom) within 0 and 1; left < right "
+                    f"and top < bottom, got {self.crop}"
+                )
+
+    @property
+    def key(self) -> str:
+        """Its key among the observations."""
+        return f"{self.camera}_image"
+
+
+@dataclass(frozen=True)
 class FeatureSpec:
     """Shape and meaning of one observation key, or of the action, at a single time step.
 
@@ -45,12 +78,14 @@ class FeatureSpec:
         shape: Shape of one step: `(D,)` for a state or action, `(H, W, 3)` for an image.
         dtype: A NumPy name: `"uint8"` for images, otherwise as stored.
         kind: Whether it is a state vector, an image or the action.
+        camera: Of an image that a simulator took, the view that gives it again.
     """
 
     key: str
     shape: tuple[int, ...]
     dtype: str
     kind: FeatureKind
+    camera: CameraView | None = None
 
     def __post_init__(self) -> None:
         if self.kind == "image" and (self.dtype != "uint8" or len(self.shape) != 3 or self.shape[2] != 3):
@@ -59,6 +94,9 @@ class FeatureSpec:
             )
         if self.kind != "image" and len(self.shape) != 1:
             raise DatasetError(f"{self.key}: expected one vector per step, got shape {self.shape}")
+        if self.camera is not None and self.shape != (self.camera.size, self.camera.size, 3):
+            taken = (self.camera.size, self.camera.size, 3)
+            raise DatasetError(f"{self.key}: expected the shape that its camera gives, {taken}, got {self.shape}")
 
 
 @dataclass(frozen=True)
@@ -132,6 +170,11 @@ class DatasetSpec:
         """Names of the tasks, in order."""
         return [task.name for task in self.tasks]
 
+    @property
+    def views(self) -> tuple[CameraView, ...]:
+        """What a simulator has to show beside its states."""
+        return tuple(feature.camera for feature in self.observations if feature.camera is not None)
+
     def valid(self, feature: FeatureSpec) -> Bool[np.ndarray, "tasks D"]:
         """Which dimensions of a state or action each task has."""
         return np.arange(feature.shape[0]) < np.asarray(self.widths[feature.key])[:, None]
@@ -144,8 +187,14 @@ class DatasetSpec:
     def from_json(values: Mapping[str, Any]) -> "DatasetSpec":
         """The inverse of `to_json`."""
 
+        def view(found: Mapping[str, Any]) -> CameraView:
+            crop = found["crop"]
+            return CameraView(found["camera"], found["size"], None if crop is None else tuple(crop))
+
         def feature(found: Mapping[str, Any]) -> FeatureSpec:
-            return FeatureSpec(found["key"], tuple(found["shape"]), found["dtype"], found["kind"])
+            camera = found.get("camera")  # earlier checkpoints do not tell
+            shape, seen = tuple(found["shape"]), None if camera is None else view(camera)
+            return FeatureSpec(found["key"], shape, found["dtype"], found["kind"], seen)
 
         return DatasetSpec(
             tasks=tuple(Task(task["name"], tuple(task["instructions"])) for task in values["tasks"]),

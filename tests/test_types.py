@@ -7,10 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtil.errors import DatasetError
-from mtil.types import DatasetSpec, Episode, FeatureSpec, Task, first_not_finite
+from mtil.types import CameraView, DatasetSpec, Episode, FeatureSpec, Task, first_not_finite
 
 names = st.text(st.characters(exclude_characters="/"), min_size=1, max_size=9)
 sentences = st.text(min_size=1).filter(str.strip)
+
+
+fractions = st.tuples(st.floats(0, 0.4), st.floats(0.5, 1))
+crops = st.tuples(fractions, fractions).map(lambda pairs: [pairs[0][0], pairs[1][0], pairs[0][1], pairs[1][1]])
 
 
 @st.composite
@@ -18,15 +22,24 @@ def stored_specs(draw: st.DrawFn) -> dict[str, Any]:
     """Specs as JSON."""
     tasks = draw(st.lists(names, min_size=1, max_size=4, unique=True))
     keys = draw(st.lists(names.filter(lambda key: key != "actions"), max_size=3, unique=True))
+    cameras = draw(st.lists(names, max_size=2, unique=True))
     sizes = st.lists(st.integers(1, 9), min_size=len(tasks), max_size=len(tasks))
     widths = {key: draw(sizes) for key in [*keys, "actions"]}
 
     def feature(key: str, dtype: str, kind: str) -> dict[str, Any]:
-        return {"key": key, "shape": [max(widths[key])], "dtype": dtype, "kind": kind}
+        return {"key": key, "shape": [max(widths[key])], "dtype": dtype, "kind": kind, "camera": None}
+
+    def image(camera: str) -> dict[str, Any]:
+        size = draw(st.integers(1, 99))
+        view = draw(
+            st.none()
+            | st.fixed_dictionaries({"camera": st.just(camera), "size": st.just(size), "crop": st.none() | crops})
+        )
+        return {"key": f"{camera}_image", "shape": [size, size, 3], "dtype": "uint8", "kind": "image", "camera": view}
 
     return {
         "tasks": [{"name": name, "instructions": draw(st.lists(sentences, max_size=3))} for name in tasks],
-        "observations": [feature(key, "float32", "state") for key in keys],
+        "observations": [feature(key, "float32", "state") for key in keys] + [image(camera) for camera in cameras],
         "action": feature("actions", "float64", "action"),
         "widths": widths,
     }
@@ -37,6 +50,21 @@ def test_a_spec_survives_json(stored: dict[str, Any]) -> None:
     spec = DatasetSpec.from_json(stored)
     assert spec.to_json() == stored
     assert DatasetSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@given(stored_specs())
+def test_a_specs_views_are_its_cameras(stored: dict[str, Any]) -> None:
+    views = [feature["camera"] for feature in stored["observations"] if feature["camera"]]
+    assert [view.camera for view in DatasetSpec.from_json(stored).views] == [view["camera"] for view in views]
+
+
+@given(stored_specs())
+def test_a_spec_from_before_cameras_were_told_loads(stored: dict[str, Any]) -> None:
+    for feature in (*stored["observations"], stored["action"]):
+        del feature["camera"]
+    spec = DatasetSpec.from_json(stored)
+    assert [feature.key for feature in spec.observations] == [feature["key"] for feature in stored["observations"]]
+    assert {feature.camera for feature in (*spec.observations, spec.action)} == {None}
 
 
 @given(stored_specs())
@@ -79,6 +107,38 @@ def test_an_image_is_uint8_with_colours_last(shape: tuple[int, ...], dtype: str)
     with pytest.raises(DatasetError, match=r"camera: an image must be uint8 of shape \(height, width, 3\), got"):
         FeatureSpec("camera", shape, dtype, "image")
     FeatureSpec("camera", (8, 6, 3), "uint8", "image")
+
+
+def test_a_views_key_tells_its_camera() -> None:
+    assert CameraView("corner2", 84).key == "corner2_image"
+
+
+@pytest.mark.parametrize("size", [0, -84])
+def test_sizes_that_no_view_may_have(size: int) -> None:
+    with pytest.raises(DatasetError, match=f"camera 'top': expected a size of at least 1 pixel, got {size}"):
+        CameraView("top", size)
+
+
+@pytest.mark.parametrize("name", ["", "a/b"])
+def test_names_that_no_camera_may_have(name: str) -> None:
+    with pytest.raises(DatasetError, match=f"camera name '{name}': expected a non-empty name without '/'"):
+        CameraView(name, 84)
+
+
+@pytest.mark.parametrize(
+    "crop",
+    [(0.5, 0.0, 0.5, 1.0), (0.0, 0.6, 1.0, 0.4), (-0.1, 0.0, 1.0, 1.0), (0.0, 0.0, 1.0, 1.1), (0.0, 0.0, np.nan, 1.0)],
+)
+def test_crops_that_hold_nothing_or_more_than_all(crop: Any) -> None:
+    with pytest.raises(DatasetError, match=r"camera 'top': expected a crop \(left, top, right, bottom\) within"):
+        CameraView("top", 84, crop)
+    CameraView("top", 84, (0.0, 0.25, 0.5, 1.0))
+
+
+@pytest.mark.parametrize(("shape", "dtype", "kind"), [((64, 64, 3), "uint8", "image"), ((84,), "float32", "state")])
+def test_what_a_camera_took_has_its_size(shape: tuple[int, ...], dtype: str, kind: Any) -> None:
+    with pytest.raises(DatasetError, match=r"top_image: expected the shape that its camera gives, \(84, 84, 3\), got"):
+        FeatureSpec("top_image", shape, dtype, kind, CameraView("top", 84))
 
 
 @pytest.mark.parametrize("kind", ["state", "action"])

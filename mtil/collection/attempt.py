@@ -9,14 +9,14 @@ import numpy as np
 from mtil.collection.settings import CollectionSettings
 from mtil.errors import SimulatorError
 from mtil.sim.base import Expert, load, placement
-from mtil.types import Episode
+from mtil.types import CameraView, Episode
 
 
 def attempt(settings: CollectionSettings, task: str, index: int) -> Episode | None:
     """Let the expert try once; the outcome is a function of the arguments alone.
 
     Args:
-        settings: Simulator, seed, noise and lengths.
+        settings: Simulator, seed, noise, lengths and cameras.
         task: Name of the task.
         index: Position of the attempt among the task's attempts; it decides the placement.
 
@@ -25,18 +25,18 @@ def attempt(settings: CollectionSettings, task: str, index: int) -> Episode | No
     """
     start = placement("collection", settings.seed, task, index)
     rng = np.random.default_rng((start, 1))  # not the placement's own stream, which the simulator draws from
-    env, expert = _stage(settings.suite, task)
+    env, expert = _stage(settings.suite, task, settings.views)
     return _roll_out(env, expert, start, settings, settings.longest(task), rng)
 
 
 # Failed attempts are made up for while the next task has begun: a few environments are worth keeping, fifty are not.
 @lru_cache(maxsize=4)
-def _stage(simulator: str, task: str) -> tuple[gymnasium.Env, Expert]:
+def _stage(simulator: str, task: str, views: tuple[CameraView, ...]) -> tuple[gymnasium.Env, Expert]:
     suite = load(simulator)
     expert = suite.expert(task)
     if expert is None:
         raise SimulatorError(f"{simulator}: task {task!r} has no scripted expert to collect from")
-    return suite.make(task), expert
+    return suite.make(task, views=views), expert
 
 
 def _roll_out(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -10,10 +10,10 @@ from typing import Any
 
 import h5py
 
-from mtil.data import problem_info
+from mtil.data import cameras, problem_info
 from mtil.data.defects import ACTIONS, Defect, Findings, Note, outliers
 from mtil.data.demo import Demo, check_demo, member
-from mtil.types import FeatureSpec, Task
+from mtil.types import CameraView, FeatureSpec, Task
 
 _DEMO = re.compile(r"demo_\d+", re.ASCII)
 
@@ -73,26 +73,26 @@ def conflicts(surveys: Sequence[Survey]) -> list[Defect]:
     return found
 
 
-def _what_tasks_share(spec: FeatureSpec) -> tuple[str, tuple[int, ...] | None]:
-    """States and actions of different width are padded; images of different size are not."""
-    return spec.kind, spec.shape if spec.kind == "image" else None
+def _what_tasks_share(spec: FeatureSpec) -> Hashable:
+    """States and actions of different width are padded; images are of one size, and show the same."""
+    return (spec.kind, spec.shape, spec.camera) if spec.kind == "image" else spec.kind
 
 
 def _describe(spec: FeatureSpec) -> str:
-    return f"{spec.kind} of shape {spec.shape}"
+    return f"{spec.kind} of shape {spec.shape}{cameras.describe(spec.camera)}"
 
 
 def _survey(path: Path, file: h5py.File, default: Task, findings: Findings, decompress_images: bool) -> Survey:
-    task, demos, masks = default, {}, {}
+    task, demos, masks, views = default, {}, {}, {}
     data = member(file, "data", h5py.Group, findings)
     if data is not None:
-        _check_env_args(data, findings)
+        views = _views(data, findings)
         task = _task(data, default, findings)
         if "bddl_file_name" in data.attrs:
             findings.note("recorded by LIBERO: images upside down, each observation seen after its action", "obs")
         demos = _demos(data, findings, decompress_images)
         masks = _masks(file, set(demos), findings)
-    features = _agreed_features(demos, findings)
+    features = _agreed_features(demos, views, findings)
     _note_outside(demos, features, findings)
     return Survey(
         path=path,
@@ -110,20 +110,25 @@ def _text(group: h5py.Group, name: str) -> str | None:
     return value if value is None else value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _check_env_args(data: h5py.Group, findings: Findings) -> None:
+def _views(data: h5py.Group, findings: Findings) -> dict[str, CameraView]:
+    """What the environment's cameras show, by key."""
     with findings.guard("env_args"):
         text = _text(data, "env_args")
         if text is None:
             findings.add("missing: expected an attribute that names the environment, as JSON", "env_args")
-        elif not _is_json_object(text):
+        elif (env_args := _json_object(text)) is None:
             findings.add(f"expected a JSON object, found {text[:40]!r}", "env_args")
+        else:
+            return cameras.decode(env_args)
+    return {}
 
 
-def _is_json_object(text: str) -> bool:
+def _json_object(text: str) -> dict[str, Any] | None:
     try:
-        return isinstance(json.loads(text), dict)
+        found = json.loads(text)
     except (ValueError, RecursionError):
-        return False
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _task(data: h5py.Group, default: Task, findings: Findings) -> Task:
@@ -169,7 +174,9 @@ def _masks(file: h5py.File, demos: set[str], findings: Findings) -> dict[str, tu
     return masks
 
 
-def _agreed_features(demos: dict[str, Demo], findings: Findings) -> dict[str, FeatureSpec]:
+def _agreed_features(
+    demos: dict[str, Demo], views: Mapping[str, CameraView], findings: Findings
+) -> dict[str, FeatureSpec]:
     """The features that most demonstrations have; finds the demonstrations that differ."""
     _check_keys({name: demo.keys for name, demo in demos.items() if demo.keys is not None}, findings)
     features: dict[str, FeatureSpec] = {}
@@ -179,7 +186,7 @@ def _agreed_features(demos: dict[str, Demo], findings: Findings) -> dict[str, Fe
         message = f"expected {_describe(features[key])} as in the other demonstrations"
         for name in odd:
             findings.of(name).add(f"{message}, found {_describe(specs[name])}", key)
-    return features
+    return {key: cameras.taken_by(spec, views) for key, spec in features.items()}
 
 
 def _check_keys(keys: dict[str, frozenset[str]], findings: Findings) -> None:

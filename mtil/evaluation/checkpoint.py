@@ -98,6 +98,7 @@ def run_prepared(
             trials,
             simulator=prepared.protocol.suite,
             workers=workers,
+            views=prepared.loaded.policy.spec.views,
             recording=recording,
             known=known,
             peers=peers,

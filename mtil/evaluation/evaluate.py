@@ -11,6 +11,7 @@ from mtil.evaluation.peers import Peers
 from mtil.evaluation.rollout import Actor, Recording, Trial, ended, roll_out
 from mtil.evaluation.trials import first_filmed, trials_of
 from mtil.sim.base import Simulator, Stream, load
+from mtil.types import CameraView
 
 Progress = Callable[[Outcome], object]
 
@@ -27,6 +28,7 @@ def evaluate(
     checkpoint: str,
     tasks: Iterable[str] | None = None,
     stream: Stream = "evaluation",
+    views: Sequence[CameraView] = (),
     recording: Recording | None = None,
     peers: Peers | None = None,
     progress: Progress | None = None,
@@ -48,6 +50,7 @@ def evaluate(
         checkpoint: Where the policy came from, for the protocol.
         tasks: Names of the tasks; all of the suite's unless given.
         stream: What the placements are drawn from; never those of the demonstrations.
+        views: What the policy sees beside states.
         recording: Where films of each task's first episode go, and what they show.
         peers: The ranks that evaluate together, if they are several.
         progress: Called with each outcome of this rank as it comes.
@@ -65,6 +68,7 @@ def evaluate(
         first_filmed(trials, recording),
         simulator=simulator,
         workers=workers,
+        views=views,
         recording=recording,
         peers=peers,
         progress=progress,
@@ -87,6 +91,7 @@ def run_trials(
     *,
     simulator: str,
     workers: int,
+    views: Sequence[CameraView] = (),
     recording: Recording | None = None,
     known: Iterable[Outcome] = (),
     peers: Peers | None = None,
@@ -99,6 +104,7 @@ def run_trials(
         trials: What to run.
         simulator: Name of the suite.
         workers: Processes that the environments run in.
+        views: What the policy sees beside states.
         recording: What the films of trials show that have one.
         known: Outcomes of trials that need not be run again; those that the first rank knows count.
         peers: The ranks, if they are several.
@@ -113,7 +119,7 @@ def run_trials(
     rest = [trial for trial, outcome in zip(trials, earlier, strict=True) if outcome is None]
     mine: list[Outcome] = []
     part = peers.rank.stretch(rest)
-    for outcome in roll_out(actor, part, simulator=simulator, workers=workers, recording=recording):
+    for outcome in roll_out(actor, part, simulator=simulator, workers=workers, views=views, recording=recording):
         mine.append(outcome)
         if progress is not None:
             progress(outcome)

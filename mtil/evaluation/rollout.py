@@ -18,6 +18,7 @@ from mtil.evaluation.schedule import Schedule, Trial
 from mtil.policies.actor import BATCH
 from mtil.sim.slot import Reset, Transition
 from mtil.sim.workers import PATIENCE, EnvironmentPool, Lost
+from mtil.types import CameraView
 
 __all__ = ["Actor", "Observation", "Recording", "Trial", "ended", "roll_out", "slots_for"]
 
@@ -68,6 +69,7 @@ def roll_out(
     *,
     simulator: str,
     workers: int,
+    views: Sequence[CameraView] = (),
     recording: Recording | None = None,
     patience: float = PATIENCE,
 ) -> Iterator[Outcome]:
@@ -81,6 +83,7 @@ def roll_out(
         trials: What is to be run.
         simulator: Name of the suite.
         workers: Processes that the environments run in.
+        views: What observations show.
         recording: What films show.
         patience: Seconds after which a worker that does not answer is held to hang.
 
@@ -94,7 +97,7 @@ def roll_out(
         _make_folder(recording.folder)
     workers = min(workers, len(trials), actor.slots)
     film = {"camera": recording.camera, "image_size": recording.image_size} if recording else {}
-    with EnvironmentPool(simulator, workers=workers, patience=patience, **film) as pool:
+    with EnvironmentPool(simulator, workers=workers, views=views, patience=patience, **film) as pool:
         yield from _Rollout(actor, Schedule(trials, workers=workers), pool, workers=workers).run()
 
 

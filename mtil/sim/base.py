@@ -2,7 +2,7 @@
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 
 from mtil.errors import SimulatorError, unknown
-from mtil.types import Task
+from mtil.types import CameraView, Task
 
 Expert = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 """From one observation to the raw action, which may lie outside the action space."""
@@ -41,17 +41,21 @@ class Simulator(ABC):
         """The tasks, in the suite's order."""
 
     @abstractmethod
-    def make(self, task: str, *, camera: str | None = None, image_size: int = 240) -> gymnasium.Env:
+    def make(
+        self, task: str, *, camera: str | None = None, image_size: int = 240, views: Sequence[CameraView] = ()
+    ) -> gymnasium.Env:
         """A new environment of one task.
 
-        Observations are a dictionary of float32 vectors, actions a float32 vector; `info["success"]` is a bool at each
-        step. `reset(seed=placement)` decides everything: the episode is a function of the placement and the actions,
-        whatever was done with the environment before, so that one environment serves many episodes.
+        Observations are a dictionary of float32 vectors, and of an uint8 image (size, size, 3), upright RGB, for each
+        view under its key; actions a float32 vector; `info["success"]` is a bool at each step. `reset(seed=placement)`
+        decides everything: the episode is a function of the placement and the actions, whatever was done with the
+        environment before, so that one environment serves many episodes.
 
         Args:
             task: Name of a task of the suite.
             camera: Camera that `render()` looks through; without one, there is no rendering.
             image_size: Height and width of the uint8 RGB image that `render()` returns, in pixels.
+            views: What observations show besides, each of another camera.
 
         Raises:
             SimulatorError: The task or camera does not exist, or rendering does not work on this machine.

@@ -10,7 +10,7 @@ draw fifty of them per task.
 import os
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import cache
 from importlib.metadata import version
@@ -25,7 +25,7 @@ from gymnasium.utils.seeding import np_random
 
 from mtil.errors import SimulatorError, unknown
 from mtil.sim.base import Expert, Simulator
-from mtil.types import Task
+from mtil.types import CameraView, Task
 
 try:
     import mujoco
@@ -33,7 +33,7 @@ try:
     from metaworld.policies import ENV_POLICY_MAP
     from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
-    from mtil.sim.rendering import OffscreenCamera
+    from mtil.sim.rendering import Crop, OffscreenCamera
 except ImportError as error:
     raise SimulatorError(f'Meta-World cannot be imported ({error}): pip install "mtil[metaworld]"') from None
 except (AttributeError, RuntimeError) as error:  # as MuJoCo fails where MUJOCO_GL names what is not there
@@ -48,6 +48,7 @@ _PARTS = {"proprio": slice(0, 4), "objects": slice(4, 18), "goal": slice(36, 39)
 """Where Meta-World's vector of 39 holds what; 18:36 repeats the previous step, which a policy's history may do."""
 
 _KEPT = 16  # compiled models
+_SAMPLES = 2  # of a view's pixel along each side: markers of goals are as small as two pixels
 
 
 class MetaWorld(Simulator):
@@ -64,8 +65,10 @@ class MetaWorld(Simulator):
     def tasks(self) -> tuple[Task, ...]:
         return tuple(Task(name=name, instructions=_instructions()[name]) for name in self._names)
 
-    def make(self, task: str, *, camera: str | None = None, image_size: int = 240) -> gymnasium.Env:
-        return MetaWorldEnv(task=self._known(task), camera=camera, image_size=image_size)
+    def make(
+        self, task: str, *, camera: str | None = None, image_size: int = 240, views: Sequence[CameraView] = ()
+    ) -> gymnasium.Env:
+        return MetaWorldEnv(task=self._known(task), camera=camera, image_size=image_size, views=views)
 
     def expert(self, task: str) -> Expert:
         policy = ENV_POLICY_MAP[self._known(task)]()
@@ -94,21 +97,24 @@ class MetaWorldEnv(gymnasium.Env[Observation, np.ndarray]):
     """One task of Meta-World; `reset(seed=placement)` decides where everything stands.
 
     Observations, in metres: `proprio` (4,) the hand's position and the gripper's opening in [0, 1]; `objects` (14,)
-    position and quaternion of up to two objects, zeros where there is none; `goal` (3,). Actions (4,): the hand's
-    displacement and the gripper's effort, clipped to [-1, 1].
+    position and quaternion of up to two objects, zeros where there is none; `goal` (3,); and an image for each view.
+    Actions (4,): the hand's displacement and the gripper's effort, clipped to [-1, 1].
     """
 
-    def __init__(self, *, task: str, camera: str | None = None, image_size: int = 240) -> None:
+    def __init__(
+        self, *, task: str, camera: str | None = None, image_size: int = 240, views: Sequence[CameraView] = ()
+    ) -> None:
         self._env = _swift(env_dict.ALL_V3_ENVIRONMENTS[task])()
         self._env.seeded_rand_vec = True
         self._env._set_task_called = True
         self._env._partially_observable = False
         del self._env.sawyer_observation_space  # cached while the goal was still hidden; step() would clip to zeros
-        self._camera = OffscreenCamera(self._env.model, name=camera, size=image_size) if camera else None
+        self._camera = self._lens(camera, image_size) if camera else None
+        self._views = {view.key: self._lens(view.camera, view.size, view.crop, _SAMPLES) for view in views}
         self.action_space = Box(-1.0, 1.0, (4,), np.float32)
-        self.observation_space = Dict(
-            {key: Box(-np.inf, np.inf, (part.stop - part.start,), np.float32) for key, part in _PARTS.items()}
-        )
+        vectors = {key: Box(-np.inf, np.inf, (part.stop - part.start,), np.float32) for key, part in _PARTS.items()}
+        images = {view.key: Box(0, 255, (view.size, view.size, 3), np.uint8) for view in views}
+        self.observation_space = Dict({**vectors, **images})
 
     # The first pass draws the placement and writes it into the model, where the last episode's still stands; only the
     # second starts with every body in its place. In a dozen tasks the first alone is another, and a leaky, start.
@@ -124,12 +130,12 @@ class MetaWorldEnv(gymnasium.Env[Observation, np.ndarray]):
             mujoco.mj_resetData(env.model, env.data)
             env.reset_model()
         mujoco.mj_kinematics(env.model, env.data)  # window-close moves its window after it has looked at it
-        return _split(env._get_obs()), {"success": False}
+        return self._seen(env._get_obs()), {"success": False}
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         clipped = np.clip(np.asarray(action, np.float32), -1.0, 1.0)
         vector, reward, terminated, truncated, info = self._env.step(clipped)
-        return _split(vector), float(reward), terminated, truncated, {"success": bool(info["success"])}
+        return self._seen(vector), float(reward), terminated, truncated, {"success": bool(info["success"])}
 
     def render(self) -> np.ndarray:
         """An RGB image, upright, of shape (image_size, image_size, 3)."""
@@ -138,9 +144,18 @@ class MetaWorldEnv(gymnasium.Env[Observation, np.ndarray]):
         return self._camera.image(self._env.data)
 
     def close(self) -> None:
-        if self._camera is not None:
-            self._camera.close()
+        for camera in (self._camera, *self._views.values()):
+            if camera is not None:
+                camera.close()
         self._env.close()
+
+    def _lens(self, name: str, size: int, crop: Crop | None = None, samples: int = 1) -> OffscreenCamera:
+        model, look = self._env.model, self._env.fullpath
+        return OffscreenCamera(model, name=name, size=size, crop=crop, samples=samples, look=look)
+
+    def _seen(self, vector: np.ndarray) -> Observation:
+        parts = {key: vector[part].astype(np.float32) for key, part in _PARTS.items()}
+        return parts | {key: camera.image(self._env.data) for key, camera in self._views.items()}
 
 
 class _Swift(SawyerXYZEnv):
@@ -198,10 +213,6 @@ def ml45() -> Simulator:
 def _instructions() -> dict[str, tuple[str, ...]]:
     text = files("mtil.sim").joinpath("metaworld.yaml").read_text(encoding="utf-8")
     return {task: tuple(sentences) for task, sentences in yaml.safe_load(text).items()}
-
-
-def _split(vector: np.ndarray) -> Observation:
-    return {key: vector[part].astype(np.float32) for key, part in _PARTS.items()}
 
 
 def _vector(observation: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A place in which one episode after another runs: its environment, and the film of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from jaxtyping import Float, Shaped
 from mtil.errors import MtilError, SimulatorError
 from mtil.sim.base import Simulator
 from mtil.sim.video import VideoWriter
+from mtil.types import CameraView
 
 _DEFAULT_FPS = 30
 
@@ -59,12 +60,16 @@ class Slot:
         simulator: The suite that environments are made of.
         camera: Camera of the films, needed only if there are any.
         image_size: Height and width of the films in pixels.
+        views: What observations show.
     """
 
-    def __init__(self, simulator: Simulator, *, camera: str | None, image_size: int) -> None:
+    def __init__(
+        self, simulator: Simulator, *, camera: str | None, image_size: int, views: Sequence[CameraView] = ()
+    ) -> None:
         self._simulator = simulator
         self._camera = camera
         self._image_size = image_size
+        self._views = views
         self._env: gymnasium.Env | None = None
         self._task: str | None = None
         self._has_camera = False
@@ -120,7 +125,7 @@ class Slot:
                 self._env.close()
             self._task, self._has_camera = task, filmed
             camera = self._camera if filmed else None
-            self._env = self._simulator.make(task, camera=camera, image_size=self._image_size)
+            self._env = self._simulator.make(task, camera=camera, image_size=self._image_size, views=self._views)
         return self._env
 
     def _shoot(self, env: gymnasium.Env) -> None:

@@ -5,25 +5,10 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from mtil.collection.config import CollectionConfig
 from mtil.config import Config
 from mtil.data.config import DataConfig
 from mtil.policies.config import PolicyConfig
-
-
-class CollectionConfig(Config):
-    """How to collect the demonstrations if `data.path` does not exist."""
-
-    episodes_per_task: PositiveInt = 25
-    seed: NonNegativeInt = 0
-    noise: NonNegativeFloat = Field(
-        default=0.0, description="Deviation of the noise on executed actions; labels stay clean"
-    )
-    max_steps: PositiveInt | dict[str, PositiveInt] | None = Field(
-        default=None,
-        description="Attempts that take longer are no demonstrations, of every task or by name; null: the simulator's "
-        "horizon",
-    )
-    steps_after_success: NonNegativeInt = Field(default=0, description="Steps recorded beyond the first success")
 
 
 class OptimizerConfig(Config):

@@ -86,7 +86,7 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
         return
     if path.exists() and not (path.is_dir() and all(is_collected(file) for file in path.glob("*.h*5"))):
         return  # the user's own
-    settings = CollectionSettings(config.suite, **plan.model_dump())
+    settings = CollectionSettings(suite=config.suite, **plan.model_dump())
     tasks = config.data.tasks or [task.name for task in load(config.suite).tasks()]
     try:
         if all((path / f"{task}.hdf5").exists() for task in tasks):

@@ -87,6 +87,7 @@ class Rollouts(Callback):
                 condition=kind,
                 checkpoint="averaged weights in training",
                 tasks=self._tasks,
+                views=policy.spec.views,
                 peers=self._peers,
             )
 

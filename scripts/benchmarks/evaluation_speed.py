@@ -88,10 +88,10 @@ def main() -> None:
     steps = sum(map(len, actions))
     rounds: list[dict[str, Speed]] = []
     for _ in track(range(options.rounds), description="rounds"):
-        speeds = {"simulator": _replayed(suite, trials, actions)}
+        speeds = {"simulator": _replayed(suite, policy, trials, actions)}
         for workers in options.workers:
             actor = Watched(Actor(policy, slots=options.slots or slots_for(workers)), workers=workers)
-            speeds[f"{workers} workers"] = _evaluated(suite, actor, trials, workers, steps)
+            speeds[f"{workers} workers"] = _evaluated(suite, policy, actor, trials, workers, steps)
         rounds.append(speeds)
     _report(rounds, options, steps)
 
@@ -112,7 +112,7 @@ def _options() -> argparse.Namespace:
 def _play(suite: Simulator, policy: Policy, trials: Sequence[Trial]) -> list[list[np.ndarray]]:
     """The actions of the policy in each trial."""
     actor, actions = Actor(policy, slots=1), []
-    for env, trial in _environments(suite, trials):
+    for env, trial in _environments(suite, policy, trials):
         actor.reset(0, trial.z, trial.task)
         observation, _ = env.reset(seed=trial.placement)
         taken, over = [], False
@@ -126,9 +126,9 @@ def _play(suite: Simulator, policy: Policy, trials: Sequence[Trial]) -> list[lis
     return actions
 
 
-def _replayed(suite: Simulator, trials: Sequence[Trial], actions: list[list[np.ndarray]]) -> Speed:
+def _replayed(suite: Simulator, policy: Policy, trials: Sequence[Trial], actions: list[list[np.ndarray]]) -> Speed:
     began, cpu = time.perf_counter(), _cpu()
-    for (env, trial), taken in zip(_environments(suite, trials), actions, strict=True):
+    for (env, trial), taken in zip(_environments(suite, policy, trials), actions, strict=True):
         env.reset(seed=trial.placement)
         for action in taken:
             env.step(action)
@@ -137,17 +137,19 @@ def _replayed(suite: Simulator, trials: Sequence[Trial], actions: list[list[np.n
     return Speed(rate=rate, running=rate, cpu=(_cpu() - cpu) / steps)
 
 
-def _environments(suite: Simulator, trials: Sequence[Trial]) -> Iterator[tuple[gymnasium.Env, Trial]]:
-    """An environment for each trial, the same for all of a task."""
+def _environments(suite: Simulator, policy: Policy, trials: Sequence[Trial]) -> Iterator[tuple[gymnasium.Env, Trial]]:
+    """An environment for each trial, the same for all of a task, that shows what the policy sees."""
     for task, group in groupby(trials, key=lambda trial: trial.task):
-        env = suite.make(task)
+        env = suite.make(task, views=policy.spec.views)
         yield from ((env, trial) for trial in group)
         env.close()
 
 
-def _evaluated(suite: Simulator, actor: Watched, trials: Sequence[Trial], workers: int, steps: int) -> Speed:
+def _evaluated(
+    suite: Simulator, policy: Policy, actor: Watched, trials: Sequence[Trial], workers: int, steps: int
+) -> Speed:
     began, cpu = time.perf_counter(), _cpu()
-    outcomes = list(roll_out(actor, trials, simulator=suite.name, workers=workers))
+    outcomes = list(roll_out(actor, trials, simulator=suite.name, workers=workers, views=policy.spec.views))
     ended = time.perf_counter()
     assert sum(outcome.length for outcome in outcomes) == steps, "the evaluation took other steps than were recorded"
     return Speed(

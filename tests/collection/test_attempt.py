@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from mtil.collection.attempt import attempt
+from mtil.collection.config import CameraConfig
 from mtil.collection.settings import CollectionSettings
 from mtil.errors import SimulatorError
 from mtil.sim.base import load, placement
-from mtil.types import Episode
+from mtil.types import CameraView, Episode
 
 SUITE = load("metaworld-mt10")
 TASK = "window-open-v3"
 
 
 def settings(suite: str = SUITE.name, **asked: Any) -> CollectionSettings:
-    return CollectionSettings(suite, **{"seed": 0, "noise": 0.0, "episodes_per_task": 1} | asked)
+    return CollectionSettings(suite=suite, **{"seed": 0, "noise": 0.0, "episodes_per_task": 1} | asked)
 
 
 def tried(index: int = 0, **asked: Any) -> Episode:
@@ -80,3 +81,17 @@ def test_steps_after_success_come_on_top() -> None:
     assert len(long) == len(short) + 7
     assert np.array_equal(long.actions[: len(short)], short.actions)
     assert np.flatnonzero(long.dones).tolist() == [len(long) - 1]
+
+
+def test_images_are_what_the_environment_shows_after_the_actions_before() -> None:
+    cameras = {"corner": CameraConfig(size=12, crop=(0.2, 0.2, 0.8, 0.8)), "corner2": CameraConfig(size=16)}
+    plain, episode = tried(), tried(cameras=cameras)
+    assert np.array_equal(episode.actions, plain.actions)
+    views = (CameraView("corner", 12, (0.2, 0.2, 0.8, 0.8)), CameraView("corner2", 16))
+    env = SUITE.make(TASK, views=views)
+    observation, _ = env.reset(seed=placement("collection", 0, TASK, 0))
+    assert set(episode.observations) == set(observation) == {*plain.observations, *(view.key for view in views)}
+    for t in range(len(episode)):
+        assert all(np.array_equal(observation[key], episode.observations[key][t]) for key in observation)
+        observation = env.step(episode.actions[t])[0]
+    assert episode.observations["corner2_image"].dtype == np.uint8

@@ -15,13 +15,17 @@ from typing import Any
 import pytest
 
 from mtil.collection.collect import CollectionReport, Progress, collect
+from mtil.collection.config import CameraConfig
 from mtil.collection.settings import CollectionSettings, TaskReport
 from mtil.data.hdf5 import open_task
 from mtil.errors import OutputError, SimulatorError
 from mtil.ranks import ALONE, Rank
+from mtil.types import CameraView
 
 SUITE = "metaworld-mt10"
 TASKS = ("reach-v3", "drawer-close-v3", "window-open-v3")
+
+VIEWS = (CameraView("corner", 12, (0.2, 0.2, 0.8, 0.8)), CameraView("topview", 16))
 
 SCRIPT = """
 import sys
@@ -32,7 +36,7 @@ from mtil.errors import MtilError
 from mtil.ranks import this_rank
 if __name__ == "__main__":
     try:
-        settings = CollectionSettings("metaworld-mt10", seed=0, noise=0.1, episodes_per_task=3)
+        settings = CollectionSettings(suite="metaworld-mt10", seed=0, noise=0.1, episodes_per_task=3)
         collect(settings, Path(sys.argv[1]), tasks=sys.argv[2:], workers=2, rank=this_rank(),
                 progress=lambda report: print(report, flush=True))
     except KeyboardInterrupt:
@@ -51,7 +55,7 @@ def run(
     progress: Progress | None = None,
     **asked: Any,
 ) -> CollectionReport:
-    settings = CollectionSettings(SUITE, **{"seed": 0, "noise": 0.1, "episodes_per_task": 3} | asked)
+    settings = CollectionSettings(suite=SUITE, **{"seed": 0, "noise": 0.1, "episodes_per_task": 3} | asked)
     return collect(settings, out, tasks=tasks, workers=workers, rank=rank, progress=progress)
 
 
@@ -208,3 +212,27 @@ def test_attempts_that_take_too_long_are_no_demonstrations(tmp_path: Path) -> No
 def test_a_limit_for_a_task_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(SimulatorError, match="max_steps: unknown task of metaworld-mt10 'raech-v3'; did you mean"):
         run(tmp_path, tasks=("reach-v3",), max_steps={"raech-v3": 40})
+
+
+def test_images_are_the_same_bytes_for_any_number_of_workers_and_tell_their_views(tmp_path: Path) -> None:
+    cameras = {"corner": CameraConfig(size=12, crop=(0.2, 0.2, 0.8, 0.8)), "topview": CameraConfig(size=16)}
+    asked: dict[str, Any] = {"tasks": ("drawer-close-v3",), "episodes_per_task": 2, "cameras": cameras}
+    for workers in (1, 2):
+        run(tmp_path / str(workers), workers=workers, **asked)
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+    for path in (tmp_path / "1").iterdir():
+        file = open_task(path)
+        found = {view.key: file.observations[view.key].camera for view in VIEWS}
+        assert found == {view.key: view for view in VIEWS}
+        assert len({image.tobytes() for image in file.read("demo_0").observations["corner_image"]}) > 5
+    before = contents(tmp_path / "1")
+    assert run(tmp_path / "1", **asked).tasks[0].demos == 2
+    assert contents(tmp_path / "1") == before
+    asked["cameras"] = {}
+    with pytest.raises(OutputError, match=r"expected demonstrations with .*, found .*cameras corner: size: 12"):
+        run(tmp_path / "1", **asked)
+
+
+def test_a_camera_that_does_not_exist_is_answered(tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError, match=r"unknown camera 'cornr'; did you mean 'corner.*valid: topview, corner"):
+        run(tmp_path, tasks=("reach-v3",), cameras={"cornr": CameraConfig(size=12)})

@@ -29,7 +29,7 @@ def test_the_table_adds_up(console: Console) -> None:
 
 
 def test_collecting_shows_what_became_of_each_task(tmp_path: Path, console: Console) -> None:
-    settings = CollectionSettings("metaworld-mt10", seed=0, noise=0.0, episodes_per_task=1)
+    settings = CollectionSettings(suite="metaworld-mt10", seed=0, noise=0.0, episodes_per_task=1)
     collect_and_report(settings, tmp_path / "demos", tasks=["drawer-close-v3"], workers=1, console=console)
     shown = lines(console)
     row = next(line for line in shown if line[0] == "drawer-close-v3" and len(line) == 5)
@@ -40,6 +40,6 @@ def test_collecting_shows_what_became_of_each_task(tmp_path: Path, console: Cons
 
 
 def test_an_unknown_suite_is_answered(tmp_path: Path, console: Console) -> None:
-    settings = CollectionSettings("metaworld-mt1", seed=0, noise=0.0, episodes_per_task=1)
+    settings = CollectionSettings(suite="metaworld-mt1", seed=0, noise=0.0, episodes_per_task=1)
     with pytest.raises(SimulatorError, match=r"metaworld-mt1.* did you mean 'metaworld-mt10'"):
         collect_and_report(settings, tmp_path, tasks=None, workers=1, console=console)

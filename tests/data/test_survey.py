@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -7,7 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mtil.data.cameras import encode
+from mtil.data.hdf5 import open_task, open_tasks
 from mtil.data.survey import conflicts, survey
+from mtil.errors import DatasetError
+from mtil.types import CameraView
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -60,3 +65,45 @@ def test_tasks_may_differ_in_width_but_not_in_image_size(
     surveys = [survey(path) for path in paths]
     assert not any(each.defects for each in surveys)
     assert [defect.file for defect in conflicts(surveys)] == ([] if legal else [str(paths[2])])
+
+
+def show(path: Path, views: Sequence[CameraView], *, size: int = 8) -> None:
+    """Add images of cameras to a file, which tells of them what these views say."""
+    with h5py.File(path, "r+") as file:
+        for demo, steps in survey(path).lengths.items():
+            for view in views:
+                file[f"data/{demo}/obs/{view.key}"] = np.zeros((steps, size, size, 3), np.uint8)
+        file["data"].attrs["env_args"] = json.dumps(encode({"env_name": path.stem, "type": 2}, views))
+
+
+def test_a_file_tells_the_views_that_its_images_show(sound: Path) -> None:
+    views = (CameraView("corner", 8), CameraView("top", 8, (0.0, 0.5, 0.5, 1.0)))
+    show(sound, views)
+    cameras = {key: feature.camera for key, feature in open_task(sound).observations.items()}
+    assert cameras == {"camera": None, "proprio": None, "corner_image": views[0], "top_image": views[1]}
+
+
+def test_images_of_another_size_than_told_are_no_cameras(sound: Path) -> None:
+    show(sound, [CameraView("corner", 8)], size=4)
+    assert open_task(sound).observations["corner_image"].camera is None
+
+
+@pytest.mark.parametrize("odd", [CameraView("corner", 8), CameraView("corner", 8, (0.0, 0.0, 0.5, 0.5))])
+def test_views_of_one_dataset_agree(write: Callable[[str], Path], odd: CameraView) -> None:
+    paths = [write(name) for name in ("reach", "push", "sweep")]
+    for path, view in zip(paths, (CameraView("corner", 8, (0.0, 0.5, 0.5, 1.0)),) * 2 + (odd,), strict=True):
+        show(path, [view])
+    (defect,) = conflicts([survey(path) for path in paths])
+    assert (defect.file, defect.key) == (str(paths[2]), "corner_image")
+    with pytest.raises(DatasetError, match=r"sweep.hdf5: corner_image: .* within \(0.0, 0.5, 0.5, 1.0\).*, found"):
+        open_tasks(paths[0].parent)
+
+
+def test_a_crop_that_is_none_is_a_defect(sound: Path) -> None:
+    show(sound, [CameraView("corner", 8)])
+    with h5py.File(sound, "r+") as file:
+        env_args = json.loads(str(file["data"].attrs["env_args"]))
+        env_args["env_kwargs"]["camera_crops"] = {"corner": [0, 0, 9, 9]}
+        file["data"].attrs["env_args"] = json.dumps(env_args)
+    (defect,) = survey(sound).defects
+    assert (defect.key, defect.message[:33]) == ("env_args", "camera 'corner': expected a crop ")

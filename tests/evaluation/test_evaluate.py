@@ -13,6 +13,7 @@ from mtil.evaluation.metrics import EvaluationResult, Outcome
 from mtil.evaluation.rollout import Observation, Recording
 from mtil.evaluation.trials import trials_of
 from mtil.sim.base import load, placement
+from mtil.types import CameraView
 
 GO, STAY = Descriptor("go", torch.ones(1)), Descriptor("stay", torch.zeros(1))
 SLOWLY, FAST = Descriptor("slowly", 0.5 * torch.ones(1)), Descriptor("fast", 2 * torch.ones(1))
@@ -83,6 +84,22 @@ def test_episodes_start_from_the_evaluations_own_placements(toy_suite: str, cont
     env = load(toy_suite).make("near")
     seeds = [placement("evaluation", 11, "near", episode) for episode in range(3)]
     assert Watcher.goals == {tuple(env.reset(seed=seed)[0]["goal"].tolist()) for seed in seeds}
+
+
+def test_the_policy_sees_the_views_asked_for(toy_suite: str, controller: type) -> None:
+    shown: set[tuple[int, ...]] = set()
+
+    class Spectator(controller):
+        def act(self, observations: Sequence[Observation | None]) -> list[np.ndarray | None]:
+            shown.update(seen["top_image"].shape for seen in observations if seen is not None)
+            return super().act(observations)
+
+    settings = {"episodes": 1, "seed": 0, "workers": 1, "condition": "one_hot", "checkpoint": "none"}
+    views = (CameraView("top", 6),)
+    evaluate(
+        Spectator(slots=2), simulator=toy_suite, descriptors={"near": [GO]}, tasks=["near"], views=views, **settings
+    )
+    assert shown == {(6, 6, 3)}
 
 
 def test_the_first_episode_of_each_task_is_filmed(run: Callable[..., EvaluationResult], tmp_path: Path) -> None:

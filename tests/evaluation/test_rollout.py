@@ -17,6 +17,7 @@ from mtil.evaluation.metrics import Outcome
 from mtil.evaluation.rollout import Actor, Observation, Trial, roll_out
 from mtil.ranks import ALONE, Rank
 from mtil.sim.workers import PATIENCE
+from mtil.types import CameraView
 
 GO, STAY = Descriptor("go", torch.ones(1)), Descriptor("stay", torch.zeros(1))
 SLOWLY = Descriptor("slowly", 0.5 * torch.ones(1))
@@ -45,6 +46,21 @@ def test_outcomes_are_the_same_for_any_number_of_workers(toy_suite: str, control
         assert not any(outcome.reruns for outcome in outcomes)
         results.append(set(outcomes))
     assert results[0] == results[1] == results[2]
+
+
+def test_an_actor_is_shown_the_views_asked_for(toy_suite: str, controller: type) -> None:
+    shown: set[tuple[int, ...]] = set()
+
+    class Spectator(controller):
+        def act(self, observations: Sequence[Observation | None]) -> list[np.ndarray | None]:
+            shown.update(seen["top_image"].shape for seen in observations if seen is not None)
+            return super().act(observations)
+
+    views = (CameraView("top", 6),)
+    trials = trials_of(("near", "far"), episodes=2)
+    found = set(roll_out(Spectator(slots=2), trials, simulator=toy_suite, workers=2, views=views))
+    assert shown == {(6, 6, 3)}
+    assert found == set(roll_out(controller(slots=2), trials, simulator=toy_suite, workers=1))
 
 
 def test_slots_stay_with_a_task(toy_suite: str, controller: type) -> None:

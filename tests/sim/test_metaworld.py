@@ -14,10 +14,12 @@ from metaworld import env_dict
 from mtil.errors import SimulatorError
 from mtil.sim.base import Simulator, load
 from mtil.sim.metaworld import MetaWorldEnv
+from mtil.types import CameraView
 
 SUITE = load("metaworld-mt50")
 TASKS = [task.name for task in SUITE.tasks()]
 WALL = ("wall", "barrier", "obstacle")
+VIEWS = (CameraView("corner", 24, (0.2, 0.2, 0.8, 0.8)), CameraView("corner2", 32))
 SHAPES = {"proprio": (4,), "objects": (14,), "goal": (3,)}
 
 
@@ -208,3 +210,76 @@ def test_an_unknown_camera_is_answered_with_the_known_ones() -> None:
         SimulatorError, match=r"unknown camera 'corner5'; did you mean .*valid: topview, corner, corner2"
     ):
         SUITE.make("push-v3", camera="corner5")
+
+
+def test_views_are_observations_that_change_nothing_else() -> None:
+    plain, watched = SUITE.make("push-v3"), SUITE.make("push-v3", camera="corner2", image_size=32, views=VIEWS)
+    assert isinstance(watched.observation_space, gymnasium.spaces.Dict)
+    shapes = {"corner_image": (24, 24, 3), "corner2_image": (32, 32, 3)}
+    assert {key: space.shape for key, space in watched.observation_space.items()} == SHAPES | shapes
+    (a, _), (b, _) = plain.reset(seed=1), watched.reset(seed=1)
+    for action in np.random.default_rng(0).uniform(-1, 1, (5, 4)).astype(np.float32):
+        assert watched.observation_space.contains(b)
+        assert all(np.array_equal(a[key], b[key]) for key in a)
+        a, b = plain.step(action)[0], watched.step(action)[0]
+    watched.close()
+
+
+def test_an_observation_shows_what_was_done_before_it() -> None:
+    """After the reset and after each step: what `render` shows at that moment, four of its pixels to one."""
+    view = CameraView("corner3", 48)
+    env = SUITE.make("drawer-open-v3", views=(view,))
+    filmed = SUITE.make("drawer-open-v3", camera="corner3", image_size=96)
+    seen, _ = env.reset(seed=3)
+    filmed.reset(seed=3)
+    shown = []
+    for action in np.random.default_rng(0).uniform(-1, 1, (4, 4)).astype(np.float32):
+        image = filmed.render()
+        assert isinstance(image, np.ndarray)
+        assert np.abs(seen[view.key] - image.reshape(48, 2, 48, 2, 3).mean((1, 3))).max() <= 0.5
+        shown.append(seen[view.key])
+        seen = env.step(action)[0]
+        filmed.step(action)
+    assert len({each.tobytes() for each in shown}) == len(shown)
+    assert not any(np.shares_memory(a, b) for a, b in itertools.combinations(shown, 2))
+
+
+def test_tasks_that_take_turns_in_one_process_each_show_what_they_show_alone() -> None:
+    tasks = ("push-v3", "door-open-v3", "door-close-v3", "push-v3")
+    actions = np.random.default_rng(0).uniform(-1, 1, (3, 4)).astype(np.float32)
+
+    def begin(seed: int, task: str) -> tuple[gymnasium.Env, list[dict[str, np.ndarray]]]:
+        env = SUITE.make(task, camera="corner4", image_size=40, views=VIEWS[: 1 + seed % 2])
+        return env, [env.reset(seed=seed)[0]]
+
+    def go_on(env: gymnasium.Env, seen: list[dict[str, np.ndarray]]) -> None:
+        observation = env.step(actions[len(seen) - 1])[0]
+        seen.append(observation | {"film": env.render()})
+
+    alone = []
+    for seed, task in enumerate(tasks):
+        env, seen = begin(seed, task)
+        for _ in actions:
+            go_on(env, seen)
+        env.close()
+        alone.append(seen)
+    together = [begin(seed, task) for seed, task in enumerate(tasks)]
+    for _ in actions:
+        for env, seen in reversed(together):
+            go_on(env, seen)
+    for (_, seen), expected in zip(together, alone, strict=True):
+        for a, b in zip(seen, expected, strict=True):
+            assert a.keys() == b.keys()
+            assert all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def test_a_view_of_an_unknown_camera_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(SimulatorError, match=r"unknown camera 'korner'; did you mean 'corner.*valid: topview, corner"):
+        SUITE.make("push-v3", views=(CameraView("korner", 84),))
+
+
+def test_experts_do_not_look_at_images() -> None:
+    expert = SUITE.expert("push-v3")
+    assert expert is not None
+    seen, _ = SUITE.make("push-v3", views=VIEWS).reset(seed=0)
+    assert np.array_equal(expert(seen), expert({key: seen[key] for key in SHAPES}))

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -11,7 +11,7 @@ from gymnasium.spaces import Box, Dict
 
 from mtil.errors import SimulatorError, unknown
 from mtil.sim.base import Expert, Simulator
-from mtil.types import Task
+from mtil.types import CameraView, Task
 
 REACH = 0.1
 STRIDE = 0.25
@@ -28,10 +28,13 @@ class Toy(Simulator):
     def tasks(self) -> tuple[Task, ...]:
         return tuple(Task(name) for name in ("near", "far", "impossible", "broken", "fatal"))
 
-    def make(self, task: str, *, camera: str | None = None, image_size: int = 240) -> gymnasium.Env:
-        if camera not in (None, "top"):
-            raise SimulatorError(unknown("camera", camera, ["top"]))
-        return PointEnv(task, horizon=self.horizon, image_size=image_size if camera else None)
+    def make(
+        self, task: str, *, camera: str | None = None, image_size: int = 240, views: Sequence[CameraView] = ()
+    ) -> gymnasium.Env:
+        for name in (camera, *(view.camera for view in views)):
+            if name not in (None, "top"):
+                raise SimulatorError(unknown("camera", name, ["top"]))
+        return PointEnv(task, horizon=self.horizon, image_size=image_size if camera else None, views=views)
 
     def expert(self, task: str) -> Expert:
         return seek
@@ -43,13 +46,15 @@ class Toy(Simulator):
 class PointEnv(gymnasium.Env):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
 
-    def __init__(self, task: str, *, horizon: int, image_size: int | None) -> None:
-        self._task, self._horizon, self._image_size = task, horizon, image_size
+    def __init__(self, task: str, *, horizon: int, image_size: int | None, views: Sequence[CameraView]) -> None:
+        self._task, self._horizon, self._image_size, self._views = task, horizon, image_size, views
         self._made_earlier_episodes = 0
         self.action_space = Box(-1, 1, (2,), np.float32)
-        self.observation_space = Dict(
-            {key: Box(-np.inf, np.inf, (2,), np.float32) for key in ("position", "goal", "process")}
-        )
+        spaces: dict[str, gymnasium.Space] = {
+            key: Box(-np.inf, np.inf, (2,), np.float32) for key in ("position", "goal", "process")
+        }
+        spaces |= {view.key: Box(0, 255, (view.size, view.size, 3), np.uint8) for view in views}
+        self.observation_space = Dict(spaces)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict[str, np.ndarray], dict]:
         super().reset(seed=seed)
@@ -71,17 +76,20 @@ class PointEnv(gymnasium.Env):
 
     def render(self) -> np.ndarray:
         assert self._image_size is not None
-        image = np.zeros((self._image_size, self._image_size, 3), np.uint8)
-        image[:, : int(self._image_size * self._steps / self._horizon)] = 255
-        return image
+        return self._picture(self._image_size)
 
     def _observation(self) -> dict[str, np.ndarray]:
         """`process` tells the process's id and whether torch was imported there."""
         process = np.array([os.getpid(), "torch" in sys.modules])
-        return {
-            key: value.astype(np.float32)
-            for key, value in {"position": self._position, "goal": self._goal, "process": process}.items()
-        }
+        vectors = {"position": self._position, "goal": self._goal, "process": process}
+        images = {view.key: self._picture(view.size) for view in self._views}
+        return {key: value.astype(np.float32) for key, value in vectors.items()} | images
+
+    def _picture(self, size: int) -> np.ndarray:
+        """Black; white from the left as far as the episode has gone."""
+        image = np.zeros((size, size, 3), np.uint8)
+        image[:, : int(size * self._steps / self._horizon)] = 255
+        return image
 
 
 def seek(observation: Mapping[str, np.ndarray]) -> np.ndarray:
