@@ -8,7 +8,6 @@ import math
 import mmap
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from mtil.data.defects import explain
+from mtil.data.defects import reading
 from mtil.data.demo import offset_in_file
 from mtil.data.hdf5 import TaskFile
 from mtil.errors import DatasetError
@@ -97,7 +96,7 @@ class _Array:
 def _arrays(tasks: Sequence[TaskFile], key: str) -> Iterator[_Array]:
     decoded = 0
     for task in tasks:
-        with _reading(task.path), h5py.File(task.path, "r") as file:
+        with reading(task.path), h5py.File(task.path, "r") as file:
             for demo in task.demos:
                 array = file[f"data/{demo}/obs/{key}"]
                 assert isinstance(array, h5py.Dataset)
@@ -155,7 +154,7 @@ class _Memory:
 
 def _map(array: _Array) -> mmap.mmap:
     """The file in which an array lies, mapped."""
-    with _reading(array.file), array.file.open("rb") as file:
+    with reading(array.file), array.file.open("rb") as file:
         _check_unchanged(array, os.fstat(file.fileno()))
         return mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
 
@@ -165,12 +164,13 @@ def _decode(arrays: Sequence[_Array], shape: tuple[int, ...]) -> mmap.mmap:
     size = sum(array.steps for array in arrays) * math.prod(shape)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     for path, of_file in itertools.groupby(arrays, lambda array: array.file):
-        with _reading(path), h5py.File(path, "r") as file:
+        with reading(path), h5py.File(path, "r") as file:
             for array in of_file:
                 _check_unchanged(array, os.stat(path))
-                source = file[array.name]
-                assert isinstance(source, h5py.Dataset)
-                source.read_direct(np.ndarray((array.steps, *shape), np.uint8, memory, array.offset))
+                with reading(path, array.name):
+                    source = file[array.name]
+                    assert isinstance(source, h5py.Dataset)
+                    source.read_direct(np.ndarray((array.steps, *shape), np.uint8, memory, array.offset))
     return memory
 
 
@@ -181,11 +181,3 @@ def _stamp(found: os.stat_result) -> _Stamp:
 def _check_unchanged(array: _Array, found: os.stat_result) -> None:
     if _stamp(found) != array.stamp:
         raise DatasetError(f"{array.file}: changed since the dataset was opened")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise DatasetError(f"{path}: {explain(error)}") from None

@@ -191,5 +191,5 @@ def test_an_array_that_cannot_be_decoded_is_told(sound: Path) -> None:
     content = bytearray(sound.read_bytes())
     content[chunk.byte_offset : chunk.byte_offset + chunk.size] = bytes(chunk.size)
     sound.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"drawer-open\.hdf5: cannot be read"):
+    with pytest.raises(DatasetError, match=r"drawer-open\.hdf5: /data/demo_0/obs/camera: cannot be read"):
         opened(sound)
