@@ -80,12 +80,18 @@ def collect(
 def inspect(
     path: Annotated[Path, typer.Argument(help="A file or folder of demonstrations")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+    contact_sheet: Annotated[
+        Path | None, typer.Option(help="Picture of each task's first demonstration, as the policy sees it")
+    ] = None,
 ) -> None:
     """Show tasks, demos, steps and features of a dataset, and every defect; exit status 1 if there is any."""
     import json as json_format
 
     from mtil.data.inspection import inspect as inspect_dataset
+    from mtil.pictures import check_suffix
 
+    if contact_sheet is not None:
+        check_suffix(contact_sheet)
     found = inspect_dataset(path)
     if json:
         print(json_format.dumps(found.to_json(), indent=2))
@@ -95,8 +101,28 @@ def inspect(
         from mtil.data.inspection_table import print_inspection
 
         print_inspection(found, Console())
+    if contact_sheet is not None:
+        from mtil.data.contact_sheet import write_contact_sheet
+        from mtil.data.hdf5 import open_tasks
+
+        write_contact_sheet(contact_sheet, open_tasks(path))
     if found.defects:
         raise typer.Exit(1)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="A file or folder of demonstrations")],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="The file or folder to write")],
+    to: Annotated[str, typer.Option(metavar="hdf5", help="Layout: hdf5, contiguous and uncompressed")],
+) -> None:
+    """Write demonstrations anew as they are read fastest, every value as it is. Run again, it finishes its work."""
+    from mtil.data.conversion import convert as convert_dataset
+    from mtil.data.conversion import progress_bar
+
+    with progress_bar() as report:
+        written, kept = convert_dataset(source, destination, layout=to, report=report)
+    print(f"{destination}: {written} files written, {kept} kept")
 
 
 @app.command()
@@ -222,8 +248,9 @@ def diagnose(
     from rich.console import Console
 
     from mtil.files import check_writable, write_json
+    from mtil.pictures import check_suffix
     from mtil.training.diagnosis import diagnose as diagnose_checkpoint
-    from mtil.training.diagnosis_plot import check_suffix, write_plot
+    from mtil.training.diagnosis_plot import write_plot
     from mtil.training.diagnosis_report import print_diagnosis, to_json
 
     if plot is not None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
@@ -45,6 +46,7 @@ COMMANDS = [
     [],
     ["collect"],
     ["inspect"],
+    ["convert"],
     ["train"],
     ["evaluate"],
     ["compare"],
@@ -78,6 +80,7 @@ def test_help_lists_the_commands_and_imports_nothing_heavy() -> None:
         ["collect", "metaworld-mt10", "--out", "x", "--tasks", ","],
         ["collect", "metaworld-mt10", "--out", "x", "--episodes-per-task", "0"],
         ["collect", "metaworld-mt10", "--out", "x", "--noise", "much"],
+        ["convert", "a", "b"],
         ["train"],
         ["train", "mt10-state", "--resum"],
         ["evaluate"],
@@ -127,6 +130,13 @@ def test_messages_of_several_lines_become_one(monkeypatch: pytest.MonkeyPatch, t
         (["config", "show", "nowhere.yaml"], MtilError, r"nowhere\.yaml: cannot be read: No such file or directory"),
         (["config", "schema", "nonsense"], MtilError, "unknown preset 'nonsense'; valid: .*mt10-state"),
         (["inspect", "nowhere"], DatasetError, "nowhere: no such file or folder"),
+        (
+            ["inspect", "nowhere", "--contact-sheet", "x.jpg"],
+            OutputError,
+            r"x\.jpg: expected a picture ending in \.png, ",
+        ),
+        (["convert", "nowhere", "x", "--to", "hdf5"], DatasetError, "nowhere: no such file or folder"),
+        (["convert", "nowhere", "x", "--to", "lerobot"], ConfigError, "--to: unknown layout 'lerobot'; valid: hdf5"),
         (["evaluate", "nowhere"], CheckpointError, "nowhere: no such run directory or checkpoint"),
         (["evaluate", "nowhere", "--control", "none"], ConfigError, "unknown control 'none'; .*valid: wrong, absent"),
         (["evaluate", "nowhere", "--replay", "first"], ConfigError, "replay 'first': expected the number of an epis"),
@@ -215,6 +225,21 @@ def test_inspecting_a_broken_dataset_lists_every_defect(opposites: Path, tmp_pat
     assert (status, error) == (1, "")
     assert out.count("defect: ") == 3
     assert "3 defects" in out
+
+
+def test_converting_and_looking_at_the_images(opposites: Path, tmp_path: Path) -> None:
+    path, converted, sheet = tmp_path / "left.hdf5", tmp_path / "converted", tmp_path / "sheet.png"
+    path.write_bytes((opposites / "left.hdf5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        for demo in file["data"].values():  # pyright: ignore[reportAttributeAccessIssue]
+            images = np.zeros((len(demo["actions"]), 8, 8, 3), np.uint8)
+            demo["obs"].create_dataset("corner_image", data=images, compression="gzip")
+    assert f"`mtil convert {path} DST --to hdf5`" in invoke("inspect", path).output
+    assert f"{converted}: 1 files written, 0 kept" in invoke("convert", path, converted, "--to", "hdf5").output
+    result = invoke("inspect", converted, "--contact-sheet", sheet)
+    assert result.exit_code == 0
+    assert "mtil convert" not in result.output
+    assert sheet.read_bytes().startswith(b"\x89PNG")
 
 
 def test_collecting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """What the loader hands to the policy.
 
-Legend: B batch, H history, K chunk, A action dimensions, D state dimensions.
+Legend: B batch, H history, K chunk, A action dimensions, D state dimensions, h x w pixels.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -16,8 +16,8 @@ class Batch:
     """A batch of windows, gathered in one read.
 
     Attributes:
-        observations: By key, the present one last along H.
-        observation_mask: By key, the dimensions that the example's task has; the others are padding.
+        observations: By key, the present one last along H: states float (B, H, D), images uint8 (B, H, h, w, 3).
+        observation_mask: By key of a state, the dimensions that the example's task has; the others are padding.
         history_mask: False before the episode began (the first observation is repeated there).
         actions: As the expert took them, raw.
         action_mask: False where time or dimension is padding.

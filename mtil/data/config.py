@@ -44,7 +44,7 @@ class DataConfig(Config):
 
     path: Path = Field(description="A robomimic file, or a folder of them, one file a task")
     observations: tuple[str, ...] | None = Field(
-        default=None, description="Keys of the observation; null: all state keys"
+        default=None, description="Keys of the observation, states and images; null: all state keys"
     )
     tasks: tuple[str, ...] | None = Field(default=None, description="Tasks to train on; null: all")
     batch_size: PositiveInt = Field(default=256, description="Windows in a batch, over all devices")
@@ -58,7 +58,7 @@ class DataConfig(Config):
     validation_fraction: float = Field(
         default=0.1, ge=0, lt=1, description="Share of each task's demos that is held out"
     )
-    num_workers: int = Field(default=0, ge=0, description="Loader processes; state data needs none")
+    num_workers: int = Field(default=0, ge=0, description="Loader processes; 0: batches are gathered in this one")
     augmentation: AugmentationConfig | None = Field(
         default=None, description="Of images, in training alone; null: they are seen as they are"
     )

@@ -49,8 +49,10 @@ class WindowDataset(Dataset[Batch]):
         self._windows = Windows(start, length, history=history, chunk=chunk)
         self._task = store.task[episodes].numpy()[self._windows.episode]
         spec = store.spec
-        self._observations = {feature.key: store.features[feature.key].numpy() for feature in spec.observations}
-        self._observation_mask = {feature.key: spec.valid(feature) for feature in spec.observations}
+        states = [feature for feature in spec.observations if feature.kind == "state"]
+        self._states = {state.key: store.features[state.key].numpy() for state in states}
+        self._images = store.images
+        self._observation_mask = {state.key: spec.valid(state) for state in states}
         self._actions = store.features[spec.action.key].numpy()
         self._action_mask = np.pad(spec.valid(spec.action), ((0, 1), (0, 0)))  # the last row is that of padding
         self._tables = {kind: descriptor_table(kind, spec) for kind in kinds}
@@ -70,7 +72,8 @@ class WindowDataset(Dataset[Batch]):
         rows, task = self._windows.rows(windows), self._task.take(windows)
         owner = np.where(rows.chunk_mask, task[:, None], -1)  # of each action
         return Batch(
-            observations={key: _take(values, rows.history) for key, values in self._observations.items()},
+            observations={key: _take(values, rows.history) for key, values in self._states.items()}
+            | {key: images.take(rows.history) for key, images in self._images.items()},
             observation_mask={key: _take(valid, task) for key, valid in self._observation_mask.items()},
             history_mask=torch.from_numpy(rows.history_mask),
             actions=_take(self._actions, rows.chunk),
@@ -124,7 +127,7 @@ class DemoDataModule(LightningDataModule):
 
     Raises:
         DatasetError: The data cannot be trained on.
-        ConfigError: The sampling does not fit the data.
+        ConfigError: The sampling does not fit the data, or the chunk no episode.
     """
 
     def __init__(
@@ -133,6 +136,7 @@ class DemoDataModule(LightningDataModule):
         super().__init__()
         self._config, self._seed = config, seed
         self.store = DemoStore.open(config.path, keys=config.observations, tasks=config.tasks)
+        _check_chunk(chunk, self.store)
         train, validation = split(self.store, config, seed=seed)
         self.statistics = self.store.statistics(train)
         try:
@@ -188,6 +192,12 @@ class DemoDataModule(LightningDataModule):
 
 def _finished(batch: Any) -> Any:
     return batch
+
+
+def _check_chunk(chunk: int, store: DemoStore) -> None:
+    longest = int(store.length.max())
+    if chunk > longest:
+        raise ConfigError(f"policy.chunk: expected at most {longest}, the steps of the longest episode, found {chunk}")
 
 
 def _task_weights(config: DataConfig, windows: Int[np.ndarray, " T"], names: list[str]) -> list[float]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -98,6 +99,15 @@ def explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno:
         return f"cannot be read: {os.strerror(error.errno)}"
     return f"cannot be read: {' '.join(text.split())[:200] or type(error).__name__}"
+
+
+@contextmanager
+def reading(path: Path, name: str = "") -> Iterator[None]:
+    """Turns what h5py raises while it reads a file, or what bears this name in it, into a DatasetError."""
+    try:
+        yield
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise DatasetError(": ".join(filter(None, (str(path), name, explain(error))))) from None
 
 
 def layout_defect(key: str, shape: tuple[int, ...], dtype: np.dtype) -> str | None:

@@ -26,6 +26,7 @@ class Demo:
         steps: Its length.
         keys: Its observation keys, sound or not; None if it has no observations at all.
         features: What is sound of its observations and actions.
+        decoded: By key of images that cannot be mapped as they are stored, the bytes that they take once decoded.
         outside: How many action values lie outside [-1, 1].
         extreme: The action value farthest from 0.
     """
@@ -33,6 +34,7 @@ class Demo:
     steps: int = 0
     keys: frozenset[str] | None = None
     features: Mapping[str, FeatureSpec] = field(default_factory=dict)
+    decoded: Mapping[str, int] = field(default_factory=dict)
     outside: int = 0
     extreme: float = 0.0
 
@@ -49,10 +51,13 @@ def check_demo(group: h5py.Group, findings: Findings, *, decompress_images: bool
     sound = {key: array for key, array in arrays.items() if _well_formed(key, array, findings)}
     steps = _steps(group, sound, findings)
     features = {key: feature(key, array) for key, array in sound.items() if key not in _SIGNALS}
+    decoded: dict[str, int] = {}
     actions = np.zeros((0, 1), np.float32)
     for key, array in sound.items():
         with findings.guard(key):
             _note_storage(key, array, findings)
+            if array.ndim == 4 and offset_in_file(array) is None:
+                decoded[key] = array.nbytes
             if array.ndim == 4 and not (decompress_images and array.chunks):
                 continue
             values = read_array(array)
@@ -64,6 +69,7 @@ def check_demo(group: h5py.Group, findings: Findings, *, decompress_images: bool
         steps=steps,
         keys=keys,
         features=features,
+        decoded=decoded,
         outside=int((np.abs(actions) > 1).sum()),
         extreme=float(actions.flat[np.abs(actions).argmax()]) if actions.size else 0.0,
     )
@@ -81,6 +87,13 @@ def read_array(array: h5py.Dataset) -> Shaped[np.ndarray, "T ..."]:
         return array[()]
     with np.errstate(over="ignore"):
         return array[()].astype(np.float32, copy=False)
+
+
+def offset_in_file(array: h5py.Dataset) -> int | None:
+    """Where the bytes of an array begin in its file; None if they do not lie there in one piece, as they are."""
+    if array.chunks or array.external or not array.size:  # of an external one, HDF5 tells an offset that is none
+        return None
+    return array.id.get_offset()
 
 
 C = TypeVar("C", h5py.Group, h5py.Dataset)
@@ -184,5 +197,5 @@ def _num_samples(group: h5py.Group, findings: Findings) -> int | None:
 def _note_storage(key: str, array: h5py.Dataset, findings: Findings) -> None:
     if array.dtype == np.float64 and key not in _SIGNALS:
         findings.note("stored as float64, read as float32", key)
-    if array.compression:
+    if array.compression and array.ndim < 4:
         findings.note(f"compressed ({array.compression}): contiguous arrays are read many times faster", key)

@@ -92,7 +92,7 @@ def task_files(path: Path) -> list[Path]:
     try:
         if path.is_file():
             return [path]
-        files = sorted(file for file in path.iterdir() if _holds_a_task(file))
+        files = sorted(file for file in path.iterdir() if holds_a_task(file))
     except FileNotFoundError:
         raise DatasetError(f"{path}: no such file or folder") from None
     except OSError as error:
@@ -102,7 +102,8 @@ def task_files(path: Path) -> list[Path]:
     return files
 
 
-def _holds_a_task(file: Path) -> bool:
+def holds_a_task(file: Path) -> bool:
+    """Whether, by its name, a file is one of those in a folder that hold demonstrations."""
     return file.suffix in _SUFFIXES and not file.name.startswith(".") and not file.is_dir()
 
 

@@ -1,9 +1,8 @@
-"""All demonstrations of all tasks as one array a feature.
+"""All demonstrations of all tasks: states and actions as one array a feature, images where they lie.
 
 Legend: N rows (time steps of all episodes, one after the other), E episodes, D dimensions of a feature.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mtil.data.defects import ACTIONS
+from mtil.data.frames import Frames
 from mtil.data.hdf5 import TaskFile, open_tasks
 from mtil.data.statistics import FeatureStatistics, feature_statistics
 from mtil.errors import DatasetError, unknown
@@ -22,11 +22,12 @@ from mtil.types import DatasetSpec, Episode, FeatureSpec
 
 @dataclass(frozen=True)
 class DemoStore:
-    """Episodes in memory, side by side; narrower tasks are padded with zeros.
+    """Episodes side by side; narrower tasks are padded with zeros.
 
     Attributes:
         spec: Tasks and features.
-        features: By key, observations and actions alike.
+        features: By key, states and actions alike, in memory.
+        images: By key, the images, which are read when they are asked for.
         task: Position of each episode's task.
         start: First row of each episode.
         length: Steps of each episode.
@@ -35,6 +36,7 @@ class DemoStore:
 
     spec: DatasetSpec
     features: Mapping[str, Float[Tensor, "N _"]]
+    images: Mapping[str, Frames]
     task: Int[Tensor, " E"]
     start: Int[Tensor, " E"]
     length: Int[Tensor, " E"]
@@ -46,7 +48,7 @@ class DemoStore:
 
         Args:
             path: A robomimic file, or a folder with one a task.
-            keys: Observations wanted, states that every task has; None: every state.
+            keys: Observations wanted, states or images that every task has; None: every state.
             tasks: Tasks wanted, in the order that they get in the vocabulary; None: all, by name of their file.
 
         Raises:
@@ -54,11 +56,14 @@ class DemoStore:
         """
         files = _select(open_tasks(path), tasks)
         spec = _spec(files, _keys(files, keys))
-        episodes = [list(file.episodes(keys=[f.key for f in spec.observations])) for file in files]
+        states = [feature for feature in spec.observations if feature.kind == "state"]
+        images = [feature.key for feature in spec.observations if feature.kind == "image"]
+        episodes = [list(file.episodes(keys=[state.key for state in states])) for file in files]
         length = torch.tensor([len(episode) for task in episodes for episode in task])
         return DemoStore(
             spec=spec,
-            features={f.key: _stack(episodes, f) for f in (*spec.observations, spec.action)},
+            features={feature.key: _stack(episodes, feature) for feature in (*states, spec.action)},
+            images={key: Frames(files, key) for key in images},
             task=torch.repeat_interleave(torch.arange(len(files)), torch.tensor([len(task) for task in episodes])),
             start=length.cumsum(0) - length,
             length=length,
@@ -66,11 +71,11 @@ class DemoStore:
         )
 
     def valid(self, key: str) -> Bool[Tensor, "tasks _"]:
-        """Which dimensions of a feature each task has."""
+        """Which dimensions of a state or action each task has."""
         return torch.from_numpy(self.spec.valid(self._feature(key)))
 
     def statistics(self, episodes: Int[Tensor, " _"]) -> dict[str, FeatureStatistics]:
-        """Statistics of every feature over the given episodes."""
+        """Statistics of every state and of the action over the given episodes."""
         spans = zip(self.start[episodes].tolist(), self.length[episodes].tolist(), strict=True)
         rows = torch.cat([torch.arange(start, start + length) for start, length in spans])
         task = self.task[episodes].repeat_interleave(self.length[episodes])
@@ -94,32 +99,42 @@ def _select(files: list[TaskFile], tasks: Sequence[str] | None) -> list[TaskFile
 
 def _keys(files: list[TaskFile], wanted: Sequence[str] | None) -> list[str]:
     """The observation keys to read, each checked to be in every file."""
-    states = [[key for key, feature in file.observations.items() if feature.kind == "state"] for file in files]
-    chosen = list(itertools.chain(*states) if wanted is None else wanted)
+    valid = [file.observations for file in files]
+    states = [key for features in valid for key, feature in features.items() if feature.kind == "state"]
+    chosen = list(dict.fromkeys(states if wanted is None else wanted))
     if not chosen:
-        present = dict.fromkeys(key for file in files for key in file.observations)
-        raise DatasetError(f"{files[0].path}: no state observations chosen; found: {', '.join(present) or 'none'}")
-    for file, valid in zip(files, states, strict=True):
+        present = ", ".join(dict.fromkeys(key for features in valid for key in features))
+        raise DatasetError(
+            f"{files[0].path}: no observations in data.observations (null: every state); found: {present}"
+        )
+    for file, features in zip(files, valid, strict=True):
         for key in chosen:
-            if key not in valid:
-                raise DatasetError(f"{file.path}: {unknown('state observation', key, valid)}")
-    return list(dict.fromkeys(chosen))
+            if key not in features:
+                raise DatasetError(f"{file.path}: {unknown('observation', key, features)}")
+    return chosen
 
 
 def _spec(files: list[TaskFile], keys: Sequence[str]) -> DatasetSpec:
     per_task = {key: [file.observations[key] for file in files] for key in keys} | {
         ACTIONS: [file.action for file in files]
     }
-    widest = {
-        key: replace(max(features, key=lambda feature: feature.shape), dtype="float32")  # as they are read
-        for key, features in per_task.items()
-    }
+    widest = {key: _widest(features) for key, features in per_task.items()}
     return DatasetSpec(
         tasks=tuple(file.task for file in files),
         observations=tuple(widest[key] for key in keys),
         action=widest[ACTIONS],
-        widths={key: tuple(feature.shape[0] for feature in features) for key, features in per_task.items()},
+        widths={
+            key: tuple(feature.shape[0] for feature in features)
+            for key, features in per_task.items()
+            if widest[key].kind != "image"
+        },
     )
+
+
+def _widest(features: Sequence[FeatureSpec]) -> FeatureSpec:
+    """What holds a feature of every task, as it is read."""
+    widest = max(features, key=lambda feature: feature.shape)
+    return widest if widest.kind == "image" else replace(widest, dtype="float32")
 
 
 def _stack(episodes: list[list[Episode]], feature: FeatureSpec) -> Float[Tensor, "N _"]:

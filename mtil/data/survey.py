@@ -94,6 +94,7 @@ def _survey(path: Path, file: h5py.File, default: Task, findings: Findings, deco
         masks = _masks(file, set(demos), findings)
     features = _agreed_features(demos, views, findings)
     _note_outside(demos, features, findings)
+    _note_decoded(path, demos, findings)
     return Survey(
         path=path,
         task=task,
@@ -203,3 +204,10 @@ def _note_outside(demos: dict[str, Demo], features: dict[str, FeatureSpec], find
         total = sum(demo.steps for demo in demos.values()) * features[ACTIONS].shape[0]
         extreme = max((demo.extreme for demo in demos.values()), key=abs)
         findings.note(f"{outside} of {total} values lie outside [-1, 1], the farthest at {extreme:g}", ACTIONS)
+
+
+def _note_decoded(path: Path, demos: dict[str, Demo], findings: Findings) -> None:
+    for key in dict.fromkeys(key for demo in demos.values() for key in demo.decoded):
+        size = sum(demo.decoded.get(key, 0) for demo in demos.values()) / 1e6
+        held = f"chunked or compressed: training on them holds {size:,.1f} MB of them in memory"
+        findings.note(f"{held}; `mtil convert {path} DST --to hdf5` stores them so that it holds none", key)

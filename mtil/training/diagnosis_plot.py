@@ -9,22 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtil.errors import OutputError
-from mtil.files import replacing
+from mtil.pictures import write_figure
 from mtil.training.interference import Interference
 
-SUFFIXES = (".png", ".svg", ".pdf")
 _NUMBERED = 15  # tasks: with more, the cells are too small for their numbers
-
-
-def check_suffix(path: Path) -> None:
-    """Check that a picture of this kind can be drawn.
-
-    Raises:
-        OutputError: It cannot.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"{path}: expected a picture ending in {', '.join(SUFFIXES)}, found {path.suffix or 'none'}")
 
 
 def plot(found: Interference) -> Figure:
@@ -44,12 +32,7 @@ def write_plot(path: Path, found: Interference) -> None:
     Raises:
         OutputError: The suffix is of no such format, or the file cannot be written.
     """
-    check_suffix(path)
-    try:
-        with replacing(path) as partial:
-            plot(found).savefig(partial, format=path.suffix.lower()[1:], dpi=150)
-    except OSError as error:
-        raise OutputError(f"{path}: the picture cannot be written: {error.strerror}") from None
+    write_figure(path, plot(found), dpi=150)
 
 
 def _draw_cosines(axes: Axes, found: Interference) -> None:

@@ -75,7 +75,7 @@ def three_tasks(tmp_path: Path) -> Path:
                 observations={
                     "proprio": rng.normal(n, 1, (steps, state)).astype(np.float32),
                     "objects": rng.normal(size=(steps, 2)).astype(np.float32),
-                    "camera": np.zeros((steps, 2, 2, 3), np.uint8),
+                    "camera": rng.integers(0, 256, (steps, 2, 2, 3), np.uint8),
                 },
                 actions=rng.uniform(-1, 1, (steps, action)).astype(np.float32),
                 rewards=np.zeros(steps, np.float32),

@@ -61,8 +61,10 @@ def expected_windows(path: Path) -> dict[bytes, dict[str, Any]]:
                 past, future = list(range(t - HISTORY + 1, t + 1)), list(range(t, t + CHUNK))
                 proprio, seen = padded(episode.observations["proprio"], past, 5)
                 actions, real = padded(episode.actions, future, 4)
+                images = [episode.observations["camera"][max(step, 0)] for step in past]
                 windows[proprio[-1].tobytes()] = {
                     "task": position,
+                    "camera": np.stack(images),
                     "proprio": proprio,
                     "history_mask": seen,
                     "state_mask": [d < file.observations["proprio"].shape[0] for d in range(5)],
@@ -94,8 +96,23 @@ def test_training_batches_are_rows_of_the_files(three_tasks: Path) -> None:
         check_rows(batch, windows)
 
 
+def test_batches_hold_the_images_of_their_windows_as_they_are_stored(three_tasks: Path) -> None:
+    data, windows = module(three_tasks, observations=["camera", "proprio"]), expected_windows(three_tasks)
+    for batch in first(data, 10):
+        keys = check_rows(batch, windows)
+        np.testing.assert_array_equal(batch.observations["camera"], np.stack([windows[key]["camera"] for key in keys]))
+        assert batch.observation_mask.keys() == {"proprio"}
+    assert data.statistics.keys() == {"proprio", "actions"}
+
+
+def test_a_chunk_longer_than_any_episode(three_tasks: Path) -> None:
+    longest = int(module(three_tasks).store.length.max())
+    with pytest.raises(ConfigError, match=rf"policy\.chunk: expected at most {longest}, .*longest episode, found 99"):
+        DemoDataModule(DataConfig(path=three_tasks), history=1, chunk=99, kinds=("one_hot",), seed=0)
+
+
 def test_a_batch_is_its_windows_one_by_one(three_tasks: Path) -> None:
-    data = module(three_tasks)
+    data = module(three_tasks, observations=["proprio", "camera"])
     windows = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))
     whole = data.train.__getitems__(Draw.part(0, windows))
     for i, window in enumerate(windows):
@@ -229,8 +246,9 @@ def test_a_loader_begins_anew_and_the_seed_decides(three_tasks: Path) -> None:
     assert not any(map(same, once, other))
 
 
-def test_workers_change_nothing(three_tasks: Path) -> None:
-    alone, helped = module(three_tasks), module(three_tasks, num_workers=2)
+@pytest.mark.parametrize("observations", [None, ["proprio", "camera"]])
+def test_workers_change_nothing(three_tasks: Path, observations: list[str] | None) -> None:
+    alone, helped = (module(three_tasks, observations=observations, num_workers=workers) for workers in (0, 2))
     assert all(map(same, first(alone, 5), first(helped, 5)))
     mine, theirs = alone.val_dataloader(), helped.val_dataloader()
     assert len(mine) == len(theirs) > 0

@@ -239,13 +239,19 @@ def test_facts_that_are_no_defects_are_noted(opened: h5py.File, sound: Path) -> 
     put(f"{DEMO}/actions", actions)(opened)
     del opened[f"{DEMO}/obs/proprio"]
     opened.create_dataset(f"{DEMO}/obs/proprio", data=numbers(6, 4), compression="lzf")
+    for demo, steps in (("demo_0", 5), ("demo_2", 4)):
+        del opened[f"data/{demo}/obs/camera"]
+        opened.create_dataset(f"data/{demo}/obs/camera", data=numbers(steps, 60, 80, 3, dtype="uint8"), chunks=True)
+    put(f"{DEMO}/obs/camera", numbers(6, 60, 80, 3, dtype="uint8"))(opened)
     opened.close()
+    held = "chunked or compressed: training on them holds 0.1 MB of them in memory"
     inspection = inspect(sound)
     assert inspection.defects == ()
     assert [(note.key, note.message) for note in inspection.notes] == [
         ("actions", "stored as float64, read as float32"),
         ("proprio", "compressed (lzf): contiguous arrays are read many times faster"),
         ("actions", "2 of 30 values lie outside [-1, 1], the farthest at -4"),
+        ("camera", f"{held}; `mtil convert {sound} DST --to hdf5` stores them so that it holds none"),
     ]
     open_tasks(sound)
 

@@ -21,6 +21,7 @@ def store_of(*demos: int) -> DemoStore:
     return DemoStore(
         spec=DatasetSpec(names, (), action, {"actions": (1,) * len(demos)}),
         features={"actions": torch.zeros(len(task), 1)},
+        images={},
         task=task,
         start=torch.arange(len(task)),
         length=torch.ones_like(task),

@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,39 @@ def test_all_states_are_read_unless_keys_are_asked_for_and_no_image(three_tasks:
         assert list(store.features) == [*keys, "actions"]
 
 
+def test_images_are_asked_for_by_name_and_never_lie_among_the_features(three_tasks: Path) -> None:
+    store = DemoStore.open(three_tasks, keys=["camera", "proprio"])
+    assert [(f.key, f.kind, f.shape, f.dtype) for f in store.spec.observations] == [
+        ("camera", "image", (2, 2, 3), "uint8"),
+        ("proprio", "state", (5,), "float32"),
+    ]
+    assert list(store.features) == ["proprio", "actions"]
+    assert store.spec.widths.keys() == store.statistics(torch.arange(3)).keys() == {"proprio", "actions"}
+    assert len(store.images["camera"]) == len(store.features["actions"])
+
+
+def test_rows_of_images_are_rows_of_the_store(three_tasks: Path) -> None:
+    store = DemoStore.open(three_tasks, keys=["camera", "proprio"], tasks=["turn", "lift"])
+    for episode, (start, length) in enumerate(zip(store.start.tolist(), store.length.tolist(), strict=True)):
+        rows = np.arange(start, start + length)[:, None]
+        task = store.spec.task_names[int(store.task[episode])]
+        expected = on_disk(three_tasks, task, episode % 10, "obs/camera")
+        np.testing.assert_array_equal(store.images["camera"].take(rows)[:, 0], expected)
+
+
+def test_opening_reads_no_image(three_tasks: Path) -> None:
+    """What the store holds in memory does not grow with its images, which may be many times more."""
+    store = DemoStore.open(three_tasks, keys=["camera", "proprio"])
+    wide = pickle.dumps(store)
+    for task in store.spec.task_names:
+        with h5py.File(three_tasks / f"{task}.hdf5", "r+") as file:
+            for demo in file["data"].values():  # pyright: ignore[reportAttributeAccessIssue]
+                steps = len(demo["actions"])
+                del demo["obs/camera"]
+                demo["obs/camera"] = np.zeros((steps, 64, 64, 3), np.uint8)
+    assert len(pickle.dumps(DemoStore.open(three_tasks, keys=["camera", "proprio"]))) < len(wide) + 1000
+
+
 def test_a_single_file_is_a_dataset_of_one_task(three_tasks: Path) -> None:
     assert DemoStore.open(three_tasks / "push.hdf5").spec.task_names == ["push"]
 
@@ -100,7 +134,7 @@ def test_a_state_that_only_some_tasks_have_is_told(write: Callable[[str], Path],
     with h5py.File(three_tasks / "zip.hdf5", "r+") as file:
         for demo in file["data"].values():  # pyright: ignore[reportAttributeAccessIssue]
             del demo["obs/camera"]
-    with pytest.raises(DatasetError, match=r"zip\.hdf5: unknown state observation 'objects'; valid: proprio"):
+    with pytest.raises(DatasetError, match=r"zip\.hdf5: unknown observation 'objects'; valid: proprio"):
         DemoStore.open(three_tasks)
     assert DemoStore.open(three_tasks, keys=["proprio"]).spec.task_names == ["lift", "push", "turn", "zip"]
 
@@ -110,7 +144,7 @@ def test_a_state_that_only_a_later_task_has_is_told(three_tasks: Path) -> None:
         with h5py.File(three_tasks / f"{name}.hdf5", "r+") as file:
             for demo in file["data"].values():  # pyright: ignore[reportAttributeAccessIssue]
                 del demo["obs/objects"]
-    with pytest.raises(DatasetError, match=r"lift\.hdf5: unknown state observation 'objects'; valid: proprio"):
+    with pytest.raises(DatasetError, match=r"lift\.hdf5: unknown observation 'objects'; valid: camera, proprio"):
         DemoStore.open(three_tasks)
 
 
@@ -119,13 +153,13 @@ def test_a_state_that_only_a_later_task_has_is_told(three_tasks: Path) -> None:
     [
         (
             ["propio"],
-            r"lift\.hdf5: unknown state observation 'propio'; did you mean 'proprio'\? valid: objects, proprio",
+            r"lift\.hdf5: unknown observation 'propio'; did you mean 'proprio'\? valid: camera, objects, proprio",
         ),
-        (["proprio", "camera"], r"unknown state observation 'camera'; valid: objects, proprio"),
-        ([], r"no state observations chosen; found: camera, objects, proprio"),
+        (["camera", "camra"], r"unknown observation 'camra'; did you mean 'camera'\? valid: camera, objects, proprio"),
+        ([], r"no observations in data\.observations .*; found: camera, objects, proprio"),
     ],
 )
-def test_keys_that_are_no_states(three_tasks: Path, keys: list[str], message: str) -> None:
+def test_keys_that_do_not_exist(three_tasks: Path, keys: list[str], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         DemoStore.open(three_tasks, keys=keys)
 
@@ -151,8 +185,12 @@ def test_a_dataset_of_images_alone(tmp_path: Path) -> None:
         dones=np.zeros(2, bool),
     )
     write_task(tmp_path / "a.hdf5", Task("a"), [episode], env_args={})
-    with pytest.raises(DatasetError, match=r"a\.hdf5: no state observations chosen; found: camera"):
+    with pytest.raises(
+        DatasetError, match=r"a\.hdf5: no observations in data\.observations \(null: every state\).*camera"
+    ):
         DemoStore.open(tmp_path)
+    store = DemoStore.open(tmp_path, keys=["camera"])
+    assert (list(store.features), list(store.images), store.spec.widths) == (["actions"], ["camera"], {"actions": (1,)})
 
 
 def test_a_defect_refuses_the_dataset(three_tasks: Path) -> None:
