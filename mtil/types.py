@@ -147,12 +147,14 @@ class DatasetSpec:
         observations: One per observation key.
         action: The action.
         widths: By key of a state or action, the dimensions that each task has.
+        targets: States that the policy does not see, but learns to tell from its images.
     """
 
     tasks: tuple[Task, ...]
     observations: tuple[FeatureSpec, ...]
     action: FeatureSpec
     widths: Mapping[str, tuple[int, ...]]
+    targets: tuple[FeatureSpec, ...] = ()
 
     def position(self, task: str) -> int:
         """Index of a task.
@@ -201,4 +203,5 @@ class DatasetSpec:
             observations=tuple(feature(found) for found in values["observations"]),
             action=feature(values["action"]),
             widths={key: tuple(widths) for key, widths in values["widths"].items()},
+            targets=tuple(feature(found) for found in values.get("targets", ())),  # earlier checkpoints have none
         )

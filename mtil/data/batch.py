@@ -3,7 +3,7 @@
 Legend: B batch, H history, K chunk, A action dimensions, D state dimensions, h x w pixels.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,8 @@ class Batch:
         task: Position of the task in the vocabulary.
         weight: Of the example in the loss, `sum(weight * nll)`; the mean over the ranks is that of the global batch.
         descriptors: By kind, the row of the descriptor in that kind's table.
+        targets: By key, the present states that the policy does not see, but learns to tell.
+        target_mask: By key, their dimensions that the example's task has.
     """
 
     observations: dict[str, Shaped[Tensor, "B H ..."]]
@@ -34,6 +36,8 @@ class Batch:
     task: Int[Tensor, " B"]
     weight: Float[Tensor, " B"]
     descriptors: dict[str, Int[Tensor, " B"]]
+    targets: dict[str, Float[Tensor, "B D"]] = field(default_factory=dict)
+    target_mask: dict[str, Bool[Tensor, "B D"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.task)
@@ -50,4 +54,4 @@ class Batch:
         def apply(value: Any) -> Any:
             return {k: function(v) for k, v in value.items()} if isinstance(value, dict) else function(value)
 
-        return replace(self, **{field.name: apply(getattr(self, field.name)) for field in fields(self)})
+        return replace(self, **{each.name: apply(getattr(self, each.name)) for each in fields(self)})

@@ -46,6 +46,9 @@ class DataConfig(Config):
     observations: tuple[str, ...] | None = Field(
         default=None, description="Keys of the observation, states and images; null: all state keys"
     )
+    targets: tuple[str, ...] = Field(
+        default=(), description="State keys that the policy does not see, but learns to tell from its images"
+    )
     tasks: tuple[str, ...] | None = Field(default=None, description="Tasks to train on; null: all")
     batch_size: PositiveInt = Field(default=256, description="Windows in a batch, over all devices")
     sampling: Sampling = StratifiedSampling()

@@ -51,6 +51,8 @@ class WindowDataset(Dataset[Batch]):
         spec = store.spec
         states = [feature for feature in spec.observations if feature.kind == "state"]
         self._states = {state.key: store.features[state.key].numpy() for state in states}
+        self._targets = {target.key: store.features[target.key].numpy() for target in spec.targets}
+        self._target_mask = {target.key: spec.valid(target) for target in spec.targets}
         self._images = store.images
         self._observation_mask = {state.key: spec.valid(state) for state in states}
         self._actions = store.features[spec.action.key].numpy()
@@ -81,6 +83,8 @@ class WindowDataset(Dataset[Batch]):
             task=torch.from_numpy(task),
             weight=draw.weight,
             descriptors=self._descriptors(torch.from_numpy(task), draw),
+            targets={key: _take(values, rows.history[:, -1]) for key, values in self._targets.items()},
+            target_mask={key: _take(valid, task) for key, valid in self._target_mask.items()},
         )
 
     def _descriptors(self, task: Int[Tensor, " B"], draw: Draw) -> dict[str, Int[Tensor, " B"]]:
@@ -135,7 +139,7 @@ class DemoDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self._config, self._seed = config, seed
-        self.store = DemoStore.open(config.path, keys=config.observations, tasks=config.tasks)
+        self.store = DemoStore.open(config.path, keys=config.observations, targets=config.targets, tasks=config.tasks)
         _check_chunk(chunk, self.store)
         train, validation = split(self.store, config, seed=seed)
         self.statistics = self.store.statistics(train)

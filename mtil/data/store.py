@@ -43,20 +43,27 @@ class DemoStore:
     filters: Mapping[str, Bool[Tensor, " E"]]
 
     @staticmethod
-    def open(path: Path, *, keys: Sequence[str] | None = None, tasks: Sequence[str] | None = None) -> "DemoStore":
+    def open(
+        path: Path,
+        *,
+        keys: Sequence[str] | None = None,
+        targets: Sequence[str] = (),
+        tasks: Sequence[str] | None = None,
+    ) -> "DemoStore":
         """Read a file or folder of demonstrations.
 
         Args:
             path: A robomimic file, or a folder with one a task.
             keys: Observations wanted, states or images that every task has; None: every state.
+            targets: States wanted beside them, to be told from images.
             tasks: Tasks wanted, in the order that they get in the vocabulary; None: all, by name of their file.
 
         Raises:
             DatasetError: The demonstrations have a defect, or lack a key or task asked for, or nothing is.
         """
         files = _select(open_tasks(path), tasks)
-        spec = _spec(files, _keys(files, keys))
-        states = [feature for feature in spec.observations if feature.kind == "state"]
+        spec = _spec(files, _keys(files, keys), _targets(files, targets))
+        states = [*(feature for feature in spec.observations if feature.kind == "state"), *spec.targets]
         images = [feature.key for feature in spec.observations if feature.kind == "image"]
         episodes = [list(file.episodes(keys=[state.key for state in states])) for file in files]
         length = torch.tensor([len(episode) for task in episodes for episode in task])
@@ -82,7 +89,7 @@ class DemoStore:
         return {key: feature_statistics(values[rows], self.valid(key)[task]) for key, values in self.features.items()}
 
     def _feature(self, key: str) -> FeatureSpec:
-        return next(f for f in (*self.spec.observations, self.spec.action) if f.key == key)
+        return next(f for f in (*self.spec.observations, *self.spec.targets, self.spec.action) if f.key == key)
 
 
 def _select(files: list[TaskFile], tasks: Sequence[str] | None) -> list[TaskFile]:
@@ -114,8 +121,18 @@ def _keys(files: list[TaskFile], wanted: Sequence[str] | None) -> list[str]:
     return chosen
 
 
-def _spec(files: list[TaskFile], keys: Sequence[str]) -> DatasetSpec:
-    per_task = {key: [file.observations[key] for file in files] for key in keys} | {
+def _targets(files: list[TaskFile], wanted: Sequence[str]) -> list[str]:
+    """The states to be told, each checked to be in every file."""
+    for file in files:
+        states = [key for key, feature in file.observations.items() if feature.kind == "state"]
+        for key in wanted:
+            if key not in states:
+                raise DatasetError(f"{file.path}: data.targets: {unknown('state', key, states)}")
+    return list(dict.fromkeys(wanted))
+
+
+def _spec(files: list[TaskFile], keys: Sequence[str], targets: Sequence[str]) -> DatasetSpec:
+    per_task = {key: [file.observations[key] for file in files] for key in (*keys, *targets)} | {
         ACTIONS: [file.action for file in files]
     }
     widest = {key: _widest(features) for key, features in per_task.items()}
@@ -128,6 +145,7 @@ def _spec(files: list[TaskFile], keys: Sequence[str]) -> DatasetSpec:
             for key, features in per_task.items()
             if widest[key].kind != "image"
         },
+        targets=tuple(widest[key] for key in targets),
     )
 
 

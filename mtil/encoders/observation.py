@@ -29,6 +29,7 @@ class ObservationEncoder(nn.Module):
 
     Attributes:
         widths: F of each stream.
+        images: How many of the streams, the last ones, are of images.
 
     Raises:
         ConfigError: The points are not in the data, or images have a size that the encoder does not take.
@@ -50,6 +51,7 @@ class ObservationEncoder(nn.Module):
         self.state = StateEncoder(vectors, points=points) if vectors or points else None
         stored = None if state is None else _below("cameras.", state)
         self.cameras = CameraEncoders(images, pictures, condition=condition, state=stored) if pictures else None
+        self.images = len(pictures)
         self.widths = [*([self.state.width] if self.state else []), *(self.cameras.widths if self.cameras else [])]
 
     def fit(self, statistics: Mapping[str, FeatureStatistics], config: NormalizationConfig) -> None:

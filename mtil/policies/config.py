@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from mtil.config import Config
 from mtil.encoders.config import (
@@ -87,6 +87,15 @@ class TransformerTrunkConfig(Config):
 TrunkConfig = Annotated[MLPTrunkConfig | TransformerTrunkConfig, Field(discriminator="kind")]
 
 
+class ReadoutConfig(Config):
+    """What tells `data.targets` from images, in training alone: it teaches the image encoders where things are."""
+
+    weight: PositiveFloat = Field(
+        default=10.0, description="Of the squared error, in normalised units, beside the NLL of the actions"
+    )
+    width: PositiveInt = Field(default=256, description="Of the hidden layer")
+
+
 class FirstActionsConfig(Config):
     """The first actions of a chunk are taken, then the policy decides anew."""
 
@@ -114,6 +123,7 @@ class PolicyConfig(Config):
     execution: ExecutionConfig = FirstActionsConfig()
     task_encoder: TaskEncoderConfig = LanguageConfig()
     image_encoder: ImageEncoderConfig = Field(default=CNNConfig(), description="Of no effect where no image is seen")
+    readout: ReadoutConfig = Field(default=ReadoutConfig(), description="Of no effect where nothing is to be told")
     trunk: TrunkConfig = MLPTrunkConfig()
     head: HeadConfig = GaussianHeadConfig()
     points: PointsConfig | None = Field(default=None, description="Positions among the observations; null: none known")

@@ -19,9 +19,10 @@ from mtil.encoders.normalizer import Normalizer
 from mtil.encoders.observation import ObservationEncoder
 from mtil.encoders.one_hot import OneHotEncoder
 from mtil.encoders.unconditional import UnconditionalEncoder
-from mtil.errors import CheckpointError, unknown
+from mtil.errors import CheckpointError, ConfigError, unknown
 from mtil.policies.config import PolicyConfig
 from mtil.policies.heads import ActionDistribution, build_head
+from mtil.policies.readout import StateReadout
 from mtil.policies.trunk import build_trunk
 from mtil.types import DatasetSpec
 
@@ -62,6 +63,7 @@ class Policy(nn.Module):
         self.trunk = build_trunk(config.trunk, streams=streams, history=config.history, condition=condition)
         self.head = build_head(config.head, features=self.trunk.width, chunk=config.chunk, actions=actions)
         self.action_normalizer = Normalizer(actions)
+        self.readout = self._build_readout() if spec.targets else None
         if config.history == 1:  # of longer windows, the trunk took the features in another order
             self.register_load_state_dict_pre_hook(_renamed)
 
@@ -101,6 +103,8 @@ class Policy(nn.Module):
         actions = statistics[self.spec.action.key]
         self.action_normalizer.fit(actions, config.actions, config.floor)
         self.head.fit(self.action_normalizer(actions.low), self.action_normalizer(actions.high))
+        if self.readout is not None:
+            self.readout.fit(statistics, config)
 
     def embed(self, kind: str, descriptors: Sequence[str]) -> Float[Tensor, "N Z"]:
         """The embeddings z of raw descriptors: task names (`one_hot`), sentences (`language`), anything (`none`).
@@ -129,6 +133,18 @@ class Policy(nn.Module):
         """
         return self._nll(self(batch.observations, batch.observation_mask, z), batch)
 
+    def training_loss(self, batch: Batch, z: Float[Tensor, "B Z"]) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
+        """What training minimises: the NLL as in `nll`, and what is added to it for states told wrongly, if any are
+        to be told; and the NLL alone.
+        """
+        streams = self.observation_encoder(batch.observations, batch.observation_mask, z)
+        nll = self._nll(self.head(self.trunk(streams, z)), batch)
+        if self.readout is None:
+            return nll, nll
+        seen = streams[len(streams) - self.observation_encoder.images :]
+        error = self.readout.error(seen, z, batch.targets, batch.target_mask)
+        return nll + self.config.readout.weight * error, nll
+
     def evaluate(self, batch: Batch, z: Float[Tensor, "B Z"]) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
         """NLL as in `nll`, and mean absolute error of the most likely action, in raw units."""
         distribution = self(batch.observations, batch.observation_mask, z)
@@ -143,6 +159,14 @@ class Policy(nn.Module):
     ) -> Float[Tensor, "B K A"]:
         """The most likely next K actions, in raw units."""
         return self.action_normalizer.inverse(self(observations, observation_mask, z).mode)
+
+    def _build_readout(self) -> StateReadout:
+        encoder = self.observation_encoder
+        if not encoder.images:
+            keys = ", ".join(feature.key for feature in self.spec.observations)
+            raise ConfigError(f"data.targets: expected images to tell them from, found {keys}")
+        streams = encoder.widths[len(encoder.widths) - encoder.images :]
+        return StateReadout(self.config.readout, self.spec.targets, streams=streams, condition=self.task_encoder.width)
 
     def _nll(self, distribution: ActionDistribution, batch: Batch) -> Float[Tensor, " B"]:
         log_prob = distribution.log_prob(self.action_normalizer(batch.actions), batch.action_mask)

@@ -27,7 +27,8 @@ class ImitationModule(LightningModule):
     """Trains a policy on stratified batches.
 
     The loss is `sum(weight * nll)`, its weights fixed by the sampler from the global batch: the quotas are the
-    objective, on any number of ranks. Means per task are logged, never optimised.
+    objective, on any number of ranks. (An example's error in telling what its images show is added to its NLL where the
+    data name targets.) Means per task are logged, never optimised.
 
     Args:
         policy: The policy, its normalisation fixed.
@@ -40,7 +41,7 @@ class ImitationModule(LightningModule):
         encoder = policy.task_encoder
         descriptors = encoder.prepare(descriptor_table(encoder.kind, policy.spec).rows)
         self.register_buffer("_descriptors", descriptors, persistent=False)
-        self._nll = torch.compile(policy.nll) if config.trainer.compile else policy.nll
+        self._loss = torch.compile(policy.training_loss) if config.trainer.compile else policy.training_loss
 
     def configure_model(self) -> None:
         """Split the weights over the ranks, where that is the strategy."""
@@ -56,8 +57,8 @@ class ImitationModule(LightningModule):
         """The loss of this rank, and the NLL of each of its examples, whose images may be augmented."""
         if self.training and self._config.data.augmentation is not None:
             batch = augment(batch, self._config.data.augmentation, torch.default_generator)
-        nll = self._nll(batch, self.embed(batch))
-        return {"loss": (nll * batch.weight).sum(), "nll": nll.detach()}
+        loss, nll = self._loss(batch, self.embed(batch))
+        return {"loss": (loss * batch.weight).sum(), "nll": nll.detach()}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         nll, error = self.policy.evaluate(batch, self.embed(batch))
