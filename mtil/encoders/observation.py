@@ -13,7 +13,7 @@ from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.config import ImageEncoderConfig, NormalizationConfig, PointsConfig
 from mtil.encoders.normalizer import Normalizer
 from mtil.encoders.relative import RelativePositions
-from mtil.encoders.vision import CameraEncoders
+from mtil.encoders.vision import CameraEncoders, part_of
 from mtil.types import FeatureSpec
 
 
@@ -49,7 +49,7 @@ class ObservationEncoder(nn.Module):
         vectors = [feature for feature in features if feature.kind == "state"]
         pictures = [feature for feature in features if feature.kind == "image"]
         self.state = StateEncoder(vectors, points=points) if vectors or points else None
-        stored = None if state is None else _below("cameras.", state)
+        stored = None if state is None else part_of(state, "cameras.")
         self.cameras = CameraEncoders(images, pictures, condition=condition, state=stored) if pictures else None
         self.images = len(pictures)
         self.widths = [*([self.state.width] if self.state else []), *(self.cameras.widths if self.cameras else [])]
@@ -113,7 +113,3 @@ class StateEncoder(nn.Module):
 
     def _each(self) -> list[tuple[str, Normalizer]]:
         return list(zip(self._keys, self.normalizers, strict=True))  # type: ignore[arg-type]
-
-
-def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -47,7 +47,7 @@ class CameraEncoders(nn.Module):
         super().__init__()
         self._keys = [camera.key for camera in cameras]
         count = 1 if config.shared else len(cameras)
-        stored = [None if state is None else _below(f"encoders.{i}.", state) for i in range(count)]
+        stored = [None if state is None else part_of(state, f"encoders.{i}.") for i in range(count)]
         self.encoders = nn.ModuleList(build_image_encoder(config, condition=condition, state=each) for each in stored)
         self.offsets = nn.Embedding(len(cameras), condition) if config.shared else None
         self.widths = [encoder.width for encoder in self._each()]
@@ -103,10 +103,11 @@ def build_image_encoder(
             assert_never(config)
 
 
+def part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The state of the part of a module whose names begin so."""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
 def _unit(images: Shaped[Tensor, "N h w 3"]) -> Float[Tensor, "N 3 h w"]:
     """Values in [0, 1]; the order in memory stays, channels last, which convolutions are fastest in."""
     return images.permute(0, 3, 1, 2).float() / 255
-
-
-def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -19,6 +19,7 @@ from mtil.encoders.normalizer import Normalizer
 from mtil.encoders.observation import ObservationEncoder
 from mtil.encoders.one_hot import OneHotEncoder
 from mtil.encoders.unconditional import UnconditionalEncoder
+from mtil.encoders.vision import part_of
 from mtil.errors import CheckpointError, ConfigError, unknown
 from mtil.policies.config import PolicyConfig
 from mtil.policies.heads import ActionDistribution, build_head
@@ -74,8 +75,8 @@ class Policy(nn.Module):
         Raises:
             CheckpointError: The weights are of another architecture.
         """
-        seen = {n.removeprefix(_VISION): tensor for n, tensor in state.items() if n.startswith(_VISION)}
-        policy = Policy(config, spec, embeddings=state.get("task_encoder.embeddings"), vision=seen)
+        embeddings, vision = state.get("task_encoder.embeddings"), part_of(state, _VISION)
+        policy = Policy(config, spec, embeddings=embeddings, vision=vision)
         try:
             policy.load_state_dict(state)
         except RuntimeError as error:

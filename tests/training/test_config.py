@@ -65,7 +65,7 @@ def test_sampling() -> None:
         ("policy.task_encoder.widht=3", r"policy\.task_encoder\.widht: .* did you mean 'width'\? valid: kind, model"),
         ("data.sampling.alhpa=1", r"data\.sampling\.alhpa: .* did you mean 'alpha'\? valid: kind, alpha, weights"),
         ("policy.head.kind=gausian", r"policy\.head\.kind: unknown kind 'gausian'; did you mean 'gaussian'\?"),
-        ("policy.trunk.kind=ml", r"policy\.trunk\.kind: unknown value 'ml'; did you mean 'mlp'\?"),
+        ("policy.trunk.kind=ml", r"policy\.trunk\.kind: unknown kind 'ml'; did you mean 'mlp'\?"),
         ("trainer.max_stesp=1", r"trainer\.max_stesp: .* did you mean 'max_steps'\?"),
         ("trainer.max_steps=abc", r"trainer\.max_steps: input should be a valid integer.*found 'abc'"),
         ("trainer.devices=[1]", r"trainer\.devices: input should be a valid integer, found \[1\] or .* valid string"),
