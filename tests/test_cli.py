@@ -18,6 +18,7 @@ from mtil.errors import CheckpointError, ConfigError, DatasetError, MtilError, O
 from mtil.evaluation.metrics import EvaluationProtocol, Outcome, summary
 from mtil.evaluation.results import write_json
 from mtil.training.config import ExperimentConfig, presets
+from mtil.types import CameraView
 
 MAIN = """
 import atexit
@@ -240,6 +241,22 @@ def test_converting_and_looking_at_the_images(opposites: Path, tmp_path: Path) -
     assert result.exit_code == 0
     assert "mtil convert" not in result.output
     assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_collecting_images(tmp_path: Path) -> None:
+    arguments = ["metaworld-mt10", "--out", tmp_path, "--tasks", "drawer-close-v3", "--episodes-per-task", "1"]
+    cameras = ["--camera", "corner, topview", "--image-size", "12", "--crop", "corner=0.2,0,0.8,0.6"]
+    found = invoke("collect", *arguments, "--workers", "1", *cameras)
+    assert found.exit_code == 0, found.exception
+    features = open_task(tmp_path / "drawer-close-v3.hdf5").observations
+    assert {feature.camera for feature in features.values()} == {
+        None,
+        CameraView("corner", 12, (0.2, 0.0, 0.8, 0.6)),
+        CameraView("topview", 12),
+    }
+    wrong = invoke("collect", *arguments, *cameras, "--crop", "top=0,0,1,1")
+    assert isinstance(wrong.exception, ConfigError)
+    assert str(wrong.exception).startswith("crop 'top=0,0,1,1': unknown camera 'top'; did you mean 'topview'")
 
 
 def test_collecting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
