@@ -4,7 +4,7 @@ Per task and camera, and for all cameras together: steps per second of the clock
 tells what a busy machine hides, and milliseconds of CPU time that the images add to a step. Actions are random.
 
     python scripts/benchmarks/rendering.py metaworld-mt50 --tasks push-v3,door-open-v3 --camera corner,corner2 \
-        --crop corner=0.2,0.2,0.82,0.82 --image-size 84
+        --crop corner=0.2,0.17,0.85,0.82 --crop corner2=0.31,0.34,0.75,0.78
 """
 
 import argparse
