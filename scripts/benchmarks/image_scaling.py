@@ -3,7 +3,7 @@
     python scripts/benchmarks/image_scaling.py --out data/noise
 
 makes two datasets of ten tasks (unless they are there), one with ten times the demonstrations of the other. Then
-- our training loader reads both in turn, in several rounds, in one process: windows per second, and their ratio;
+- our training loader reads both, batch by batch in turn, in one process: windows per second, and their ratio;
 - a process for each opens it, reads as many batches, and tells the memory it holds (`RssAnon`: without the page
   cache, which maps the images, and which the system takes back at will).
 """
@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +44,7 @@ def main() -> None:
     for loader in loaders:  # once over the data: a page's first use is the system's work
         for _ in range(options.warmup):
             next(loader)
-    rounds = [[_rate(loader, options.batches) for loader in loaders] for _ in range(options.rounds)]
+    rounds = [_rates(loaders, options.batches) for _ in range(options.rounds)]
     for path, memory, rates in zip(paths, held, zip(*rounds, strict=True), strict=True):
         size = sum(file.stat().st_size for file in path.iterdir()) / 1e6
         print(f"{path}: {size:,.0f} MB, {statistics.median(rates):,.0f} windows/s, RssAnon {memory / 1e6:,.0f} MB")
@@ -107,11 +107,14 @@ def _memory(path: Path, batches: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
 
-def _rate(loader: Iterator[Batch], batches: int) -> float:
-    began = time.perf_counter()
-    for _ in range(batches):
-        next(loader)
-    return batches * BATCH / (time.perf_counter() - began)
+def _rates(loaders: Sequence[Iterator[Batch]], batches: int) -> list[float]:
+    """Windows per second of each, from the median time of a batch; they take turns, as the machine's speed drifts."""
+    took = np.empty((batches, len(loaders)))
+    for i, j in np.ndindex(took.shape):
+        began = time.perf_counter()
+        next(loaders[j])
+        took[i, j] = time.perf_counter() - began
+    return (BATCH / np.median(took, axis=0)).tolist()
 
 
 if __name__ == "__main__":
