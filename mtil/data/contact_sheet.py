@@ -45,11 +45,11 @@ def contact_sheet(files: Sequence[TaskFile]) -> Figure:
     if not sizes:
         keys = ", ".join(dict.fromkeys(key for file in files for key in file.observations))
         raise DatasetError(f"{files[0].path}: expected images for a contact sheet, found only states: {keys}")
-    factor = _factor(max(size[0] for size in sizes.values()), len(files))
-    widths = {key: 3 * (factor * size[1] + _GAP) for key, size in sizes.items()}
+    factors = {key: _factor(size[0], len(files)) for key, size in sizes.items()}
+    widths = {key: 3 * (factors[key] * size[1] + _GAP) for key, size in sizes.items()}
     lefts = dict(zip(widths, itertools.accumulate(widths.values(), initial=_GAP), strict=False))
-    row = factor * max(size[0] for size in sizes.values()) + _GAP + 2 * _LINE
-    sheet = _Sheet(_GAP + sum(widths.values()), row * len(files) + _GAP, factor)
+    row = max(factors[key] * size[0] for key, size in sizes.items()) + _GAP + 2 * _LINE
+    sheet = _Sheet(_GAP + sum(widths.values()), row * len(files) + _GAP)
     for top, file in zip(itertools.count(_GAP, row), files, strict=False):
         sheet.write(_GAP, top, " ".join([f"{file.task.name}:", *file.task.instructions[:1]]), bold=True)
         for key in (key for key in sizes if key in file.observations):
@@ -57,7 +57,7 @@ def contact_sheet(files: Sequence[TaskFile]) -> Figure:
             for place, step in enumerate((0, (len(images) - 1) // 2, len(images) - 1)):
                 left = lefts[key] + place * widths[key] // 3
                 sheet.write(left, top + _LINE, f"{key}, step {step}")
-                sheet.draw(left, top + 2 * _LINE, images[step])
+                sheet.draw(left, top + 2 * _LINE, images[step], factors[key])
     return sheet.figure
 
 
@@ -70,9 +70,9 @@ def _factor(height: int, rows: int) -> int:
 class _Sheet:
     """A figure on which images and text are placed by pixels, counted from the upper left corner."""
 
-    def __init__(self, width: int, height: int, factor: int) -> None:
+    def __init__(self, width: int, height: int) -> None:
         self.figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
-        self._width, self._height, self._factor = width, height, factor
+        self._width, self._height = width, height
 
     def write(self, left: int, top: int, text: str, *, bold: bool = False) -> None:
         """Write a line, its dollar signs as they are."""
@@ -86,7 +86,7 @@ class _Sheet:
             parse_math=False,
         )
 
-    def draw(self, left: int, top: int, image: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Draw an image enlarged, pixel by pixel."""
-        large = image.repeat(self._factor, axis=0).repeat(self._factor, axis=1)
+    def draw(self, left: int, top: int, image: UInt8[np.ndarray, "h w 3"], factor: int) -> None:
+        """Draw an image so many times enlarged."""
+        large = image.repeat(factor, axis=0).repeat(factor, axis=1)
         self.figure.figimage(large, left, self._height - top - len(large), origin="upper")

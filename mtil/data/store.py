@@ -3,6 +3,7 @@
 Legend: N rows (time steps of all episodes, one after the other), E episodes, D dimensions of a feature.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from mtil.data.frames import Frames
 from mtil.data.hdf5 import TaskFile, open_tasks
 from mtil.data.statistics import FeatureStatistics, feature_statistics
 from mtil.errors import DatasetError, unknown
-from mtil.types import DatasetSpec, Episode, FeatureSpec
+from mtil.types import DatasetSpec, FeatureSpec
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,12 @@ class DemoStore:
         spec = _spec(files, _keys(files, keys), _targets(files, targets))
         states = [*(feature for feature in spec.observations if feature.kind == "state"), *spec.targets]
         images = [feature.key for feature in spec.observations if feature.kind == "image"]
-        episodes = [list(file.episodes(keys=[state.key for state in states])) for file in files]
-        length = torch.tensor([len(episode) for task in episodes for episode in task])
+        length = torch.tensor([steps for file in files for steps in file.lengths])
         return DemoStore(
             spec=spec,
-            features={feature.key: _stack(episodes, feature) for feature in (*states, spec.action)},
+            features=_read(files, (*states, spec.action)),
             images={key: Frames(files, key) for key in images},
-            task=torch.repeat_interleave(torch.arange(len(files)), torch.tensor([len(task) for task in episodes])),
+            task=torch.arange(len(files)).repeat_interleave(torch.tensor([len(file.demos) for file in files])),
             start=length.cumsum(0) - length,
             length=length,
             filters=_filters(files),
@@ -155,19 +155,17 @@ def _widest(features: Sequence[FeatureSpec]) -> FeatureSpec:
     return widest if widest.kind == "image" else replace(widest, dtype="float32")
 
 
-def _stack(episodes: list[list[Episode]], feature: FeatureSpec) -> Float[Tensor, "N _"]:
-    """One feature of all episodes, padded to the widest task."""
-    arrays = [
-        episode.actions if feature.kind == "action" else episode.observations[feature.key]
-        for task in episodes
-        for episode in task
-    ]
-    stacked = np.zeros((sum(map(len, arrays)), *feature.shape), np.float32)
+def _read(files: list[TaskFile], features: Sequence[FeatureSpec]) -> dict[str, Float[Tensor, "N _"]]:
+    """States and actions of all episodes, padded to the widest task; one episode at a time lies in memory twice."""
+    rows = sum(sum(file.lengths) for file in files)
+    stacked = {feature.key: np.zeros((rows, *feature.shape), np.float32) for feature in features}
+    states = [feature.key for feature in features if feature.kind == "state"]
     row = 0
-    for array in arrays:
-        stacked[row : row + len(array), : array.shape[1]] = array
-        row += len(array)
-    return torch.from_numpy(stacked)
+    for episode in itertools.chain.from_iterable(file.episodes(keys=states) for file in files):
+        for key, array in {**episode.observations, ACTIONS: episode.actions}.items():
+            stacked[key][row : row + len(array), : array.shape[1]] = array
+        row += len(episode)
+    return {key: torch.from_numpy(values) for key, values in stacked.items()}
 
 
 def _filters(files: list[TaskFile]) -> dict[str, Bool[Tensor, " E"]]:

@@ -2,13 +2,16 @@
 
     python -m pip install --no-deps robomimic==0.3.0 && python -m pip install termcolor six tqdm
     python scripts/benchmarks/loader.py --data data/mt10-state --json loader.json
+    python scripts/benchmarks/loader.py --data data/mt10-pixels --images corner_image
 
 robomimic reads one file, so the first of a folder is what all contestants read; ours then reads the whole folder too.
 
 - `mtil`: the training loader of `DemoDataModule`, its batches finished: masks, tasks, weights, descriptors (sentences).
 - `robomimic`: a `DataLoader` over robomimic 0.3.0's `SequenceDataset`, with padding and its mask, from the file
   (`hdf5_cache_mode=None`) and from its cache of finished windows (`"all"`). It asks for no reward, no next observation.
-- `bare gather`: NumPy reads the observations and actions of windows whose rows are known, and does nothing else.
+- `bare gather`: the observations and actions of windows whose rows are known are read, and nothing else is done.
+- With `--images`, over all files: `images alone`, the images of windows whose rows are known; and `memcpy`, a plain
+  copy of these very images, which lie in order in the process's own memory.
 
 All are asked in turn, in several rounds, since the speed of a machine drifts. That they deliver equal windows is
 checked first. Exits with status 1 if they do not.
@@ -52,7 +55,10 @@ except ImportError as missing:
 HISTORY, CHUNK = 2, 10
 CHECKED = 8
 """Batches whose windows are compared."""
+COPIED = 40
+"""Batches whose images are copied in turn: more than the processor's caches hold."""
 OURS, CACHED = "mtil", "robomimic, cached"
+IMAGES, COPY = "images alone", "memcpy"
 
 
 def main() -> None:
@@ -60,8 +66,8 @@ def main() -> None:
     torch.set_num_threads(1)
     try:
         file = open_tasks(options.data)[0].path
-        ours = _ours(file, options.batch_size)
-        whole = None if options.data == file else _ours(options.data, options.batch_size)
+        ours = _ours(file, options)
+        whole = None if options.data == file else _ours(options.data, options)
     except MtilError as error:
         sys.exit(str(error))
     if len(ours.train) < options.batch_size:
@@ -74,15 +80,22 @@ def main() -> None:
         "robomimic, from file": _epochs(from_file, options.batch_size),
         "bare gather": map(_gather(ours), itertools.cycle(_drawn(ours, len(ours.train) // options.batch_size))),
     }
+    ratios = [(OURS, CACHED)]
     if whole:
-        contestants[f"mtil, all {len(whole.store.spec.tasks)} files"] = iter(whole.train_dataloader())
+        everything = f"mtil, all {len(whole.store.spec.tasks)} files"
+        contestants[everything] = iter(whole.train_dataloader())
+        ratios += [(everything, COPY)] if options.images else []
+    if options.images:
+        contestants |= _images(whole or ours)
+        ratios += [(IMAGES, COPY)]
     rates = _race(contestants, options)
-    _report(rates, file, len(ours.train), options)
+    _report(rates, ratios, file, len(ours.train), options)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data/mt10-state"), help="an HDF5 file, or a folder of them")
+    parser.add_argument("--images", nargs="*", default=[], metavar="KEY", help="images to read, beside all states")
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each contestant in each round")
@@ -90,18 +103,20 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _ours(path: Path, batch_size: int) -> DemoDataModule:
-    config = DataConfig(path=path, batch_size=batch_size, validation_fraction=0)
+def _ours(path: Path, options: argparse.Namespace) -> DemoDataModule:
+    features = open_tasks(path)[0].observations.values()
+    keys = (*(feature.key for feature in features if feature.kind == "state"), *options.images)
+    config = DataConfig(path=path, observations=keys, batch_size=options.batch_size, validation_fraction=0)
     return DemoDataModule(config, history=HISTORY, chunk=CHUNK, kinds=("language",), seed=0)
 
 
 def _reader(ours: DemoDataModule, file: Path, cache: str | None) -> SequenceDataset:
-    keys = tuple(feature.key for feature in ours.store.spec.observations)
+    keys = {kind: [f.key for f in ours.store.spec.observations if f.kind == kind] for kind in ("state", "image")}
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        initialize_obs_utils_with_obs_specs({"obs": {"low_dim": list(keys)}})
+        initialize_obs_utils_with_obs_specs({"obs": {"low_dim": keys["state"], "rgb": keys["image"]}})
         return SequenceDataset(
             hdf5_path=str(file),
-            obs_keys=keys,
+            obs_keys=(*keys["state"], *keys["image"]),
             dataset_keys=("actions",),
             frame_stack=HISTORY,
             seq_length=CHUNK,
@@ -124,19 +139,38 @@ def _drawn(ours: DemoDataModule, batches: int) -> list[np.ndarray]:
     return [draw.windows.numpy() for draw in itertools.islice(sampler, batches)]
 
 
-def _gather(ours: DemoDataModule) -> Callable[[np.ndarray], tuple[dict[str, np.ndarray], np.ndarray]]:
+def _gather(ours: DemoDataModule) -> Callable[[np.ndarray], tuple[dict[str, torch.Tensor], np.ndarray]]:
     """Reads the observations and actions of the given windows."""
     store = ours.store
     windows = Windows(store.start.numpy(), store.length.numpy(), history=HISTORY, chunk=CHUNK)
     rows = windows.rows(np.arange(len(windows)))
-    observations = {feature.key: store.features[feature.key].numpy() for feature in store.spec.observations}
+    states = {f.key: store.features[f.key].numpy() for f in store.spec.observations if f.kind == "state"}
     actions = store.features[store.spec.action.key].numpy()
 
-    def gather(drawn: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def gather(drawn: np.ndarray) -> tuple[dict[str, torch.Tensor], np.ndarray]:
         history, chunk = rows.history.take(drawn, axis=0), rows.chunk.take(drawn, axis=0)
-        return {key: values.take(history, axis=0) for key, values in observations.items()}, actions.take(chunk, axis=0)
+        seen = {key: torch.from_numpy(values.take(history, axis=0)) for key, values in states.items()}
+        seen |= {key: images.take(history) for key, images in store.images.items()}
+        return seen, actions.take(chunk, axis=0)
 
     return gather
+
+
+def _images(ours: DemoDataModule) -> dict[str, Iterator[Any]]:
+    """Reading the images of our first batches, and copying what was read."""
+    store = ours.store
+    windows = Windows(store.start.numpy(), store.length.numpy(), history=HISTORY, chunk=CHUNK)
+    rows = [windows.rows(drawn).history for drawn in _drawn(ours, COPIED)]
+    cameras = list(store.images.values())
+    copies = [[images.take(each) for images in cameras] for each in rows]
+
+    def read(history: np.ndarray) -> list[torch.Tensor]:
+        return [images.take(history) for images in cameras]
+
+    return {
+        IMAGES: map(read, itertools.cycle(rows)),
+        COPY: ([images.clone() for images in batch] for batch in itertools.cycle(copies)),
+    }
 
 
 def _check(ours: DemoDataModule, *readers: SequenceDataset) -> None:
@@ -144,8 +178,7 @@ def _check(ours: DemoDataModule, *readers: SequenceDataset) -> None:
     gather = _gather(ours)
     for batch, drawn in zip(ours.train_dataloader(), _drawn(ours, CHECKED), strict=False):
         observations, actions = gather(drawn)
-        bare = {"obs": {key: torch.from_numpy(values) for key, values in observations.items()}}
-        same = _equal(batch, {**bare, "actions": torch.from_numpy(actions)})
+        same = _equal(batch, {"obs": observations, "actions": torch.from_numpy(actions)})
         same &= all(_equal(batch, _cut(default_collate([reader[i] for i in drawn.tolist()]))) for reader in readers)
         if not same:
             sys.exit("the contestants' windows DIFFER")
@@ -153,7 +186,8 @@ def _check(ours: DemoDataModule, *readers: SequenceDataset) -> None:
 
 def _cut(found: dict[str, Any]) -> dict[str, Any]:
     """Our part of robomimic's windows, which reach from the first observation to the last action."""
-    seen = {key: values[:, :HISTORY].float() for key, values in found["obs"].items()}
+    seen = {key: values[:, :HISTORY] for key, values in found["obs"].items()}
+    seen = {key: values if values.dtype == torch.uint8 else values.float() for key, values in seen.items()}
     mask = seen.pop("pad_mask").squeeze(2).bool()
     later = {key: found[key][:, HISTORY - 1 :] for key in ("actions", "pad_mask")}
     return {"obs": seen, "history_mask": mask, "actions": later["actions"].float(), "action_mask": later["pad_mask"]}
@@ -188,15 +222,22 @@ def _rate(batches: Iterator[Any], batch_size: int, seconds: float) -> float:
     raise AssertionError
 
 
-def _report(rates: dict[str, list[float]], file: Path, windows: int, options: argparse.Namespace) -> None:
-    ratios = [ours / cached for ours, cached in zip(rates[OURS], rates[CACHED], strict=True)]
+def _report(
+    rates: dict[str, list[float]],
+    ratios: list[tuple[str, str]],
+    file: Path,
+    windows: int,
+    options: argparse.Namespace,
+) -> None:
+    found = {f"{a} / {b}": [x / y for x, y in zip(rates[a], rates[b], strict=True)] for a, b in ratios}
     table = Table(box=box.MARKDOWN)
     table.add_column("windows per second")
     for title in ("median", "min", "max"):
         table.add_column(title, justify="right")
-    for name, found in rates.items():
-        table.add_row(name, *(f"{value:,.0f}" for value in _spread(found).values()))
-    table.add_row(f"{OURS} / {CACHED}", *(f"{value:.1f}" for value in _spread(ratios).values()))
+    for name, each in rates.items():
+        table.add_row(name, *(f"{value:,.0f}" for value in _spread(each).values()))
+    for name, each in found.items():
+        table.add_row(name, *(f"{value:.2f}" for value in _spread(each).values()))
     Console(width=120).print(table)
     print(f"{windows} windows of {file.name}, history {HISTORY}, chunk {CHUNK}, batches of {options.batch_size}; "
           f"{options.rounds} rounds of {options.seconds} s each; windows equal")  # fmt: skip
@@ -204,8 +245,8 @@ def _report(rates: dict[str, list[float]], file: Path, windows: int, options: ar
         result = {
             **{key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()},
             **{"file": file.name, "windows": windows, "history": HISTORY, "chunk": CHUNK},
-            "rates": {name: {**_spread(found), "rounds": found} for name, found in rates.items()},
-            "ratio": {**_spread(ratios), "rounds": ratios},
+            "rates": {name: {**_spread(each), "rounds": each} for name, each in rates.items()},
+            "ratios": {name: {**_spread(each), "rounds": each} for name, each in found.items()},
         }
         with replacing(options.json) as path:
             path.write_text(json.dumps(result, indent=2) + "\n")
