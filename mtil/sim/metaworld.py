@@ -48,6 +48,7 @@ _PARTS = {"proprio": slice(0, 4), "objects": slice(4, 18), "goal": slice(36, 39)
 """Where Meta-World's vector of 39 holds what; 18:36 repeats the previous step, which a policy's history may do."""
 
 _KEPT = 16  # compiled models
+_PADS = ("leftpad_geom", "rightpad_geom")
 _SAMPLES = 2  # of a view's pixel along each side: markers of goals are as small as two pixels
 
 
@@ -161,8 +162,9 @@ class MetaWorldEnv(gymnasium.Env[Observation, np.ndarray]):
 class _Swift(SawyerXYZEnv):
     """A task that wastes no time.
 
-    Its model is compiled once in a process, which takes most of an environment's making, and copied. And the hand is
-    not moved to where it starts, which takes most of a reset, while the placement is only being drawn.
+    Its model is compiled once in a process, which takes most of an environment's making, and copied. The hand is not
+    moved to where it starts, which takes most of a reset, while the placement is only being drawn. And a step spends
+    less on looking up what touches what, and on putting an observation together. All numbers are Meta-World's.
     """
 
     def _initialize_simulation(self) -> tuple[Any, Any]:
@@ -174,6 +176,23 @@ class _Swift(SawyerXYZEnv):
         if drawing:
             mujoco.mj_forward(self.model, self.data)
         super()._reset_hand(0 if drawing else steps)
+
+    def _get_curr_obs_combined_no_goal(self) -> np.ndarray:
+        found = np.zeros(4 + self._obs_obj_max_len)
+        apart = np.linalg.norm(self.data.body("rightclaw").xpos - self.data.body("leftclaw").xpos)
+        found[:3], found[3] = self.get_endeff_pos(), min(apart / 0.1, 1.0)
+        places, turns = self._get_pos_objects().reshape(-1, 3), self._get_quat_objects().reshape(-1, 4)
+        objects = np.concatenate([places, turns], axis=1).ravel()
+        found[4 : 4 + len(objects)] = objects
+        return found
+
+    def touching_object(self, object_geom_id: int) -> bool:
+        contact = self.data.contact
+        with_object = (contact.geom == object_geom_id).any(1)
+        return all(self._force(with_object & (contact.geom == self.data.geom(pad).id).any(1)) > 0 for pad in _PADS)
+
+    def _force(self, contacts: np.ndarray) -> float:
+        return sum(self.data.efc_force[self.data.contact.efc_address[contacts]], start=0.0)
 
 
 @cache
