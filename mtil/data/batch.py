@@ -36,8 +36,8 @@ class Batch:
     task: Int[Tensor, " B"]
     weight: Float[Tensor, " B"]
     descriptors: dict[str, Int[Tensor, " B"]]
-    targets: dict[str, Float[Tensor, "B D"]] = field(default_factory=dict)
-    target_mask: dict[str, Bool[Tensor, "B D"]] = field(default_factory=dict)
+    targets: dict[str, Float[Tensor, "B _"]] = field(default_factory=dict)
+    target_mask: dict[str, Bool[Tensor, "B _"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.task)

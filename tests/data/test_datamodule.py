@@ -260,3 +260,12 @@ def test_language_needs_sentences(three_tasks: Path) -> None:
         del file["data"].attrs["problem_info"]
     with pytest.raises(DatasetError, match=f"{three_tasks}: tasks without an instruction: push"):
         module(three_tasks)
+
+
+def test_states_to_be_told_are_those_of_the_present_step(three_tasks: Path) -> None:
+    seen = first(module(three_tasks, observations=["camera", "proprio"]), 3)
+    told = first(module(three_tasks, observations=["camera"], targets=["proprio"]), 3)
+    for one, other in zip(seen, told, strict=True):
+        assert (list(other.observations), list(other.targets)) == (["camera"], ["proprio"])
+        assert one.observations["proprio"][:, -1].equal(other.targets["proprio"])
+        assert one.observation_mask["proprio"].equal(other.target_mask["proprio"])

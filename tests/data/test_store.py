@@ -70,6 +70,17 @@ def test_images_are_asked_for_by_name_and_never_lie_among_the_features(three_tas
     assert len(store.images["camera"]) == len(store.features["actions"])
 
 
+def test_states_to_be_told_are_no_observations(three_tasks: Path) -> None:
+    store = DemoStore.open(three_tasks, keys=["camera"], targets=["proprio"])
+    assert [feature.key for feature in store.spec.observations] == ["camera"]
+    assert [(target.key, target.shape) for target in store.spec.targets] == [("proprio", (5,))]
+    assert store.spec.widths["proprio"] == (3, 5, 2)
+    assert list(store.features) == ["proprio", "actions"]
+    for target, problem in {"camera": "unknown state 'camera'", "propio": "did you mean 'proprio'"}.items():
+        with pytest.raises(DatasetError, match=f"lift.hdf5: data.targets: .*{problem}"):
+            DemoStore.open(three_tasks, targets=[target])
+
+
 def test_rows_of_images_are_rows_of_the_store(three_tasks: Path) -> None:
     store = DemoStore.open(three_tasks, keys=["camera", "proprio"], tasks=["turn", "lift"])
     for episode, (start, length) in enumerate(zip(store.start.tolist(), store.length.tolist(), strict=True)):

@@ -1,6 +1,7 @@
 """The actor in its slots: what the policy would do on the dataset's own windows, and no slot knows of another."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from mtil.errors import DatasetError, SimulatorError
 from mtil.policies.actor import Actor
 from mtil.policies.execution import build_execution
 from mtil.policies.policy import Policy
+from mtil.types import FeatureSpec
 
 Observation = Mapping[str, np.ndarray]
 MakePolicy = Callable[..., Policy]
@@ -183,3 +185,32 @@ def test_observations_that_do_not_fit(make_policy: MakePolicy, data: DemoDataMod
 def test_a_task_that_it_does_not_know(make_policy: MakePolicy) -> None:
     with pytest.raises(DatasetError, match="unknown task 'wied'; did you mean 'wide'"):
         Actor(make_policy(), slots=1).reset(0, torch.zeros(8), "wied")
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=["one", "first", "ensemble"])
+def test_images_are_remembered_as_they_are(make_policy: MakePolicy, execution: dict[str, Any]) -> None:
+    """It acts in each slot as the policy does on that slot's windows, whose first image is repeated before it."""
+    blind = make_policy(execution=execution)
+    camera = FeatureSpec("front_image", (16, 16, 3), "uint8", "image")
+    proprio = next(feature for feature in blind.spec.observations if feature.key == "proprio")
+    policy = Policy(blind.config, replace(blind.spec, observations=(camera, proprio))).eval()
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (6, 16, 16, 3), np.uint8)
+    states = random.normal(size=(6, 3)).astype(np.float32)
+    observations = [{"front_image": image, "proprio": state} for image, state in zip(images, states, strict=True)]
+    found = np.stack(play(Actor(policy, slots=3), policy, 1, "wide", observations))
+    history = policy.config.history
+    rows = np.maximum(np.arange(6)[:, None] + np.arange(1 - history, 1), 0)
+    windows = {"front_image": torch.from_numpy(images[rows]), "proprio": torch.from_numpy(states[rows])}
+    mask = {"proprio": torch.ones(6, 3, dtype=torch.bool)}
+    chunks = policy.act(windows, mask, policy.embed("one_hot", ["wide"]).expand(6, -1)).detach().numpy()
+    plan, expected = build_execution(policy.config.execution), []
+    for chunk in chunks:
+        if plan.wants_chunk:
+            plan.add(chunk)
+        expected.append(plan.next())
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    with pytest.raises(
+        SimulatorError, match=r"'front_image': the policy expects shape \(16, 16, 3\), found \(8, 8, 3\)"
+    ):
+        Actor(policy, slots=1).act([observations[0] | {"front_image": images[0, ::2, ::2]}])

@@ -107,6 +107,37 @@ def test_images_are_seen_by_a_small_network_unless_told_otherwise(seen: Seen) ->
     assert sum(parameter.numel() for parameter in policy.observation_encoder.parameters()) < 2 * 2e6
 
 
+def test_states_told_wrongly_add_to_the_loss(data: DemoDataModule, seen: Seen) -> None:
+    """In training alone, for the sake of what sees: acting and the NLL do not know of them."""
+    goal, *rest = (f for f in seen.spec.observations if f.kind == "state")
+    spec = replace(seen.spec, observations=(*rest, *CAMERAS), targets=(goal,))
+    plain, policy = make(replace(spec, targets=())), make(spec)
+    missing, _ = policy.load_state_dict(plain.state_dict(), strict=False)
+    assert all(name.startswith("readout.") for name in missing)
+    policy.fit(data.statistics)
+    plain.fit(data.statistics)
+    key = goal.key
+    mask = torch.from_numpy(spec.valid(goal))[seen.batch.task]
+    batch = replace(seen.batch, targets={key: seen.batch.observations[key][:, -1]}, target_mask={key: mask})
+    z = policy.embed("one_hot", [spec.task_names[task] for task in batch.task])
+    loss, found = policy.training_loss(batch, z)
+    assert torch.equal(found, nll(plain, batch))
+    assert torch.equal(found, policy.nll(batch, z))
+    assert (loss - found > 0).all()
+    (loss - found).sum().backward()
+    seeing = [p.grad for n, p in policy.observation_encoder.named_parameters() if "film" not in n]
+    assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in seeing)
+    assert all(parameter.grad is not None and not parameter.grad.any() for parameter in policy.head.parameters())
+    loss, found = plain.training_loss(batch, z)
+    assert torch.equal(loss, found)
+
+
+def test_nothing_can_be_told_without_images(data: DemoDataModule) -> None:
+    goal, proprio = data.store.spec.observations
+    with pytest.raises(ConfigError, match=f"data.targets: expected images to tell them from, found {proprio.key}"):
+        make(replace(data.store.spec, observations=(proprio,), targets=(goal,)))
+
+
 def test_states_need_no_image_encoder(data: DemoDataModule) -> None:
     assert not list(make(data.store.spec).observation_encoder.parameters())
 
