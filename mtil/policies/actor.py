@@ -14,7 +14,7 @@ from mtil.errors import SimulatorError
 from mtil.policies.execution import Execution, build_execution
 from mtil.policies.policy import Policy
 
-BATCH = 16
+BATCH = 32
 """Slots that the policy decides for at once."""
 
 Observation = Mapping[str, Shaped[np.ndarray, "..."]]

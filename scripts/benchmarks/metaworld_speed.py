@@ -83,7 +83,7 @@ def _played(suite: Simulator, env: MetaWorldEnv, task: str, episode: int) -> Epi
     assert expert is not None, "Meta-World has an expert for each task"
     start, actions, over = placement("evaluation", 0, task, episode), [], False
     observation, _ = env.reset(seed=start)
-    drawn = np.copy(env._env._last_rand_vec)
+    drawn = np.array(env._env._last_rand_vec)
     while not over:
         actions.append(np.clip(expert(observation), -1, 1))
         observation, _, _, truncated, info = env.step(actions[-1])
