@@ -60,7 +60,7 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(shell: Shell) -> None
         ["evaluate"],
         ["evaluate", "run", "--episodes", "0"],
         ["report"],
-    ["diagnose"],
+        ["diagnose"],
         ["diagnose", "run", "--batches", "1"],
         ["config", "nonsense"],
     ],
