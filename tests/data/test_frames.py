@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import pickle
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -139,16 +140,12 @@ def test_a_file_that_changed_before_it_is_opened_again_is_told(folder: Path, wri
         pickle.loads(pickled).take(np.zeros((1, 1), np.int64))
 
 
-def taken_elsewhere(frames: Frames, rows: np.ndarray) -> np.ndarray:
-    return frames.take(rows).numpy()
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_another_process_reads_the_same(folder: Path, method: str) -> None:
     expected, frames = by_h5py(folder), opened(folder)
     rows = np.arange(len(expected))[:, None]
-    with multiprocessing.get_context(method).Pool(1) as pool:
-        np.testing.assert_array_equal(pool.apply(taken_elsewhere, (frames, rows))[:, 0], expected)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
+        np.testing.assert_array_equal(pool.submit(frames.take, rows).result(timeout=120)[:, 0], expected)
 
 
 def anonymous_memory() -> int:
