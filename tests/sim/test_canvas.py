@@ -72,7 +72,7 @@ def test_another_librarys_context_is_left_behind() -> None:
     model, scene = ball()
     ours = Canvas(model)
     before = ours.draw(scene, 32)
-    theirs = mujoco.GLContext(64, 64)
+    theirs = type(ours._gl)(64, 64)
     theirs.make_current()
     context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
     assert np.array_equal(ours.draw(scene, 32), before)
