@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Hashable
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import mujoco
@@ -17,12 +18,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mtil.errors import SimulatorError
+from mtil.sim.meshes import coarsened
 
 _LEAST = 256  # pixels of a side that there is always room for: what most pictures need
 
 
 class Canvas:
-    """The meshes and textures of a model on the graphics card, and room for a square picture.
+    """The meshes and textures of a model on the graphics card, large meshes coarser, and room for a square picture.
 
     Any number may live in one process: before it draws or frees, each makes the process's OpenGL context current, which
     another library may have replaced, and binds its own buffer (gymnasium's renderer does neither, and of two such
@@ -33,7 +35,7 @@ class Canvas:
         self._gl = _opengl()
         self._gl.make_current()
         model.vis.global_.offwidth = model.vis.global_.offheight = _LEAST
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        self._context = mujoco.MjrContext(coarsened(model), mujoco.mjtFontScale.mjFONTSCALE_100)
         self._release = weakref.finalize(self, _release, self._gl, self._context)
         atexit.register(self._release)  # weakref's own hook may run after EGL was shut down
 
@@ -89,6 +91,8 @@ def _opengl() -> Any:
 @cache
 def _context_of(backend: str) -> Any:
     os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's, which would take all cores from other workers
+    if "torch" in sys.modules and find_spec("triton"):
+        import_module("triton")  # torch does it when it likes, and dies where Mesa's LLVM was there before triton's
     context = import_module(f"mujoco.{backend}").GLContext(_LEAST, _LEAST)
     context.make_current()
     atexit.register(context.free)

@@ -9,9 +9,7 @@ draw fifty of them per task.
 
 import os
 import warnings
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from copy import copy
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -34,6 +32,7 @@ try:
     from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
     from mtil.sim.rendering import Crop, OffscreenCamera
+    from mtil.sim.swift import swift
 except ImportError as error:
     raise SimulatorError(f'Meta-World cannot be imported ({error}): pip install "mtil[metaworld]"') from None
 except (AttributeError, RuntimeError) as error:  # as MuJoCo fails where MUJOCO_GL names what is not there
@@ -47,8 +46,6 @@ Observation = dict[str, Any]
 _PARTS = {"proprio": slice(0, 4), "objects": slice(4, 18), "goal": slice(36, 39)}
 """Where Meta-World's vector of 39 holds what; 18:36 repeats the previous step, which a policy's history may do."""
 
-_KEPT = 16  # compiled models
-_PADS = ("leftpad_geom", "rightpad_geom")
 _SAMPLES = 2  # of a view's pixel along each side: markers of goals are as small as two pixels
 
 
@@ -105,7 +102,7 @@ class MetaWorldEnv(gymnasium.Env[Observation, np.ndarray]):
     def __init__(
         self, *, task: str, camera: str | None = None, image_size: int = 240, views: Sequence[CameraView] = ()
     ) -> None:
-        self._env = _swift(env_dict.ALL_V3_ENVIRONMENTS[task])()
+        self._env = swift(env_dict.ALL_V3_ENVIRONMENTS[task])()
         self._env.seeded_rand_vec = True
         self._env._set_task_called = True
         self._env._partially_observable = False
@@ -157,60 +154,6 @@ class MetaWorldEnv(gymnasium.Env[Observation, np.ndarray]):
     def _seen(self, vector: np.ndarray) -> Observation:
         parts = {key: vector[part].astype(np.float32) for key, part in _PARTS.items()}
         return parts | {key: camera.image(self._env.data) for key, camera in self._views.items()}
-
-
-class _Swift(SawyerXYZEnv):
-    """A task that wastes no time.
-
-    Its model is compiled once in a process, which takes most of an environment's making, and copied. The hand is not
-    moved to where it starts, which takes most of a reset, while the placement is only being drawn. And a step spends
-    less on looking up what touches what, and on putting an observation together. All numbers are Meta-World's.
-    """
-
-    def _initialize_simulation(self) -> tuple[Any, Any]:
-        model = copy(_model(self.fullpath, super()._initialize_simulation))
-        return model, mujoco.MjData(model)
-
-    def _reset_hand(self, steps: int = 50) -> None:
-        drawing = not self._freeze_rand_vec
-        if drawing:
-            mujoco.mj_forward(self.model, self.data)
-        super()._reset_hand(0 if drawing else steps)
-
-    def _get_curr_obs_combined_no_goal(self) -> np.ndarray:
-        found = np.zeros(4 + self._obs_obj_max_len)
-        apart = np.linalg.norm(self.data.body("rightclaw").xpos - self.data.body("leftclaw").xpos)
-        found[:3], found[3] = self.get_endeff_pos(), min(apart / 0.1, 1.0)
-        places, turns = self._get_pos_objects().reshape(-1, 3), self._get_quat_objects().reshape(-1, 4)
-        objects = np.concatenate([places, turns], axis=1).ravel()
-        found[4 : 4 + len(objects)] = objects
-        return found
-
-    def touching_object(self, object_geom_id: int) -> bool:
-        contact = self.data.contact
-        with_object = (contact.geom == object_geom_id).any(1)
-        return all(self._force(with_object & (contact.geom == self.data.geom(pad).id).any(1)) > 0 for pad in _PADS)
-
-    def _force(self, contacts: np.ndarray) -> float:
-        return sum(self.data.efc_force[self.data.contact.efc_address[contacts]], start=0.0)
-
-
-@cache
-def _swift(env: type[SawyerXYZEnv]) -> type[SawyerXYZEnv]:
-    return type(env.__name__, (_Swift, env), {})
-
-
-_models: OrderedDict[str, Any] = OrderedDict()
-
-
-def _model(path: str, compile_model: Callable[[], tuple[Any, Any]]) -> Any:
-    """The model of a file, as compiled; the last few are kept, of some 20 MB each."""
-    if path not in _models:
-        _models[path], _ = compile_model()
-    _models.move_to_end(path)
-    while len(_models) > _KEPT:
-        _models.popitem(last=False)
-    return _models[path]
 
 
 def mt10() -> Simulator:

@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from mtil.errors import MtilError, SimulatorError
 from mtil.sim.base import load
 from mtil.sim.slot import Command, Reset, Slot, Transition
+from mtil.sim.wire import PackedTransitions, pack_commands, pack_transitions, unpack_commands, unpack_transitions
 from mtil.types import CameraView
 
 PATIENCE = 60.0  # seconds: longer than making any environment takes, even on a machine that is busy
@@ -171,7 +172,7 @@ class _Worker:
             self.last_sign = max(self.last_sign, time.monotonic())
         self.unanswered += 1
         with suppress(OSError):  # it is dead, which the next look for its answers finds out
-            self.pipe.send(message)
+            self.pipe.send(pack_commands(message))
 
     def receive(self) -> dict[int, Transition]:
         """The answer to the oldest message.
@@ -186,8 +187,9 @@ class _Worker:
             raise answer
         self.unanswered -= 1
         self.last_sign = time.monotonic()
-        self.episodes.difference_update(slot for slot, transition in answer.items() if transition.done)
-        return answer
+        transitions = unpack_transitions(answer)
+        self.episodes.difference_update(slot for slot, transition in transitions.items() if transition.done)
+        return transitions
 
     def end(self, patience: float) -> str:
         """Wait for the process to end, or kill it after some seconds; what it ended with, in words."""
@@ -236,7 +238,7 @@ def _serve(
                     slots[slot] = Slot(suite, camera=camera, image_size=image_size, views=views)
                 answer[slot] = slots[slot].obey(command)
             at_work.value = _NOBODY
-            _answer(pipe, answer)
+            _answer(pipe, pack_transitions(answer))
     except Exception as error:
         _answer(pipe, _explained(error))
     finally:
@@ -246,12 +248,12 @@ def _serve(
 
 def _next(pipe: Connection) -> Messages | None:
     try:
-        return pipe.recv()
+        return unpack_commands(pipe.recv())
     except (EOFError, OSError):
         return None
 
 
-def _answer(pipe: Connection, answer: dict[int, Transition] | MtilError) -> None:
+def _answer(pipe: Connection, answer: PackedTransitions | MtilError) -> None:
     with suppress(OSError):  # nobody listens any more: the next look at the pipe ends the worker
         pipe.send(answer)
 
