@@ -53,14 +53,18 @@ class LanguageEncoder(TaskEncoder):
         )
 
     def prepare(self, descriptors: Sequence[str]) -> Float[Tensor, "N E"]:
-        """Frozen embeddings of sentences, whitened, and of unit variance over the training sentences."""
+        """Frozen embeddings of sentences, whitened, and of unit variance over the training sentences.
+
+        Each is whitened alone: matrix kernels round differently by batch size, and a sentence has one embedding.
+        """
         new = [sentence for sentence in dict.fromkeys(descriptors) if sentence not in self._rows]
         computed = dict(zip(new, embed_sentences(self._model, new), strict=True)) if new else {}
         found = torch.stack(
             [computed[s].to(self.embeddings) if s in computed else self.embeddings[self._rows[s]] for s in descriptors]
         )
         centre = self.embeddings.mean(0)
-        return (found - centre) @ _whitening(self.embeddings - centre)
+        whitening = _whitening(self.embeddings - centre)
+        return torch.stack([row @ whitening for row in found - centre])
 
     def forward(self, prepared: Float[Tensor, "B E"]) -> Float[Tensor, "B Z"]:
         return self.projection(prepared)

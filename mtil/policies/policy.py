@@ -6,6 +6,7 @@ Legend: B batch, H history, K chunk, A action dimensions, D dimensions of a key,
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
+import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
@@ -110,11 +111,13 @@ class Policy(nn.Module):
     def embed(self, kind: str, descriptors: Sequence[str]) -> Float[Tensor, "N Z"]:
         """The embeddings z of raw descriptors: task names (`one_hot`), sentences (`language`), anything (`none`).
 
+        Each is embedded alone, so that a replayed episode is given the very z of the evaluation that it was part of.
+
         Raises:
             CheckpointError: The policy does not take this kind.
         """
         self.require(kind)
-        return self.task_encoder(self.task_encoder.prepare(descriptors))
+        return torch.cat([self.task_encoder(row) for row in self.task_encoder.prepare(descriptors).split(1)])
 
     def forward(
         self,

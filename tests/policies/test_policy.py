@@ -162,6 +162,8 @@ def test_language_is_loaded_without_its_model(data: DemoDataModule, batch: Batch
     assert loaded.kinds == ("language",)
     told = ["stir it", "turn the knob"]
     assert torch.equal(loaded.embed("language", told), policy.embed("language", told))
+    alone = policy.embed("language", told[:1])
+    assert torch.equal(policy.embed("language", told)[:1], alone)
     with pytest.raises(EncoderError, match="/nowhere"):
         loaded.embed("language", ["a sentence never seen"])
 
