@@ -45,7 +45,7 @@ def _augmented(
 ) -> Shaped[Tensor, "B H h w 3"]:
     if config.shift:
         offsets = torch.randint(2 * config.shift + 1, (2, len(images)), generator=generator)
-        images = shifted(images, (offsets - config.shift).to(images.device))
+        images = shifted(images, (offsets - config.shift).to(images.device), most=config.shift)
     if not (config.brightness or config.contrast or config.saturation or config.hue):
         return images
     draws = 2 * torch.rand(4, len(images), generator=generator).to(images.device) - 1
@@ -58,16 +58,24 @@ def _augmented(
     )
 
 
-def shifted(images: Shaped[Tensor, "B H h w 3"], offsets: Int[Tensor, "2 B"]) -> Shaped[Tensor, "B H h w 3"]:
-    """Each example moved by its own number of pixels, down and to the right; where it left, the edge is repeated."""
-    height, width = images.shape[2:4]
-    y, x = (
-        (torch.arange(size, device=images.device) - offset.unsqueeze(1)).clamp(0, size - 1)
-        for size, offset in ((height, offsets[0]), (width, offsets[1]))
-    )
-    example = torch.arange(len(images), device=images.device)
-    pixel = (y.unsqueeze(2) * width + x.unsqueeze(1)).flatten(1)
-    return images.flatten(2, 3)[example.unsqueeze(1), :, pixel].transpose(1, 2).unflatten(2, (height, width))
+def shifted(
+    images: Shaped[Tensor, "B H h w 3"], offsets: Int[Tensor, "2 B"], *, most: int
+) -> Shaped[Tensor, "B H h w 3"]:
+    """Each example moved by its own number of pixels, down and to the right; where it left, the edge is repeated.
+
+    Args:
+        images: Of one size.
+        offsets: From `-most` to `most`.
+        most: The furthest that any is moved.
+    """
+    for axis in (2, 3):
+        first, last = images.narrow(axis, 0, 1), images.narrow(axis, images.shape[axis] - 1, 1)
+        repeats = [most if each == axis else -1 for each in range(images.ndim)]
+        images = torch.cat([first.expand(repeats), images, last.expand(repeats)], axis)
+    height, width = (size - 2 * most for size in images.shape[2:4])
+    windows = images.unfold(2, height, 1).unfold(3, width, 1)  # a view, from which rows are copied whole
+    y, x = most - offsets
+    return windows.permute(0, 2, 3, 1, 5, 6, 4)[torch.arange(len(images), device=images.device), y, x]
 
 
 def recoloured(

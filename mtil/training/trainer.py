@@ -2,7 +2,10 @@
 
 import contextlib
 import logging
+import os
+import shutil
 import signal
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -38,10 +41,11 @@ def build_trainer(config: ExperimentConfig, run: Path, *, tasks: Sequence[str], 
         held_out: Whether there are validation data.
 
     Raises:
-        ConfigError: This machine, or Lightning, has no such accelerator, devices or strategy.
+        ConfigError: This machine, or Lightning, has no such accelerator, devices or strategy, or no compiler.
         MtilError: Rollouts are asked for, and there is no simulator for them.
     """
     options = config.trainer
+    _check_compiler(options)
     try:
         trainer = Trainer(
             accelerator=options.accelerator,
@@ -102,6 +106,12 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _check_compiler(options: TrainerConfig) -> None:
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # PyTorch's choice
+    if options.compile and not shutil.which(compiler):
+        raise ConfigError(f"trainer.compile: expected a C++ compiler, found no {compiler}; install one, or say false")
 
 
 def _check_ranks(rank: Rank, trainer: Trainer, config: ExperimentConfig) -> None:

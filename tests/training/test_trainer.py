@@ -77,6 +77,12 @@ def test_what_lightning_does_not_have(
     assert not (tmp_path / "run").exists()
 
 
+def test_nothing_to_compile_with(make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    with pytest.raises(ConfigError, match=r"trainer.compile: expected a C\+\+ compiler, found no /no/such/compiler"):
+        build_trainer(make_config(tmp_path, trainer={"compile": True}), tmp_path, tasks=["left"], held_out=False)
+
+
 def test_lightning_says_nothing(
     make_config: MakeConfig, opposites: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
