@@ -102,7 +102,7 @@ class MetaWorldEnv(gymnasium.Env[Observation, np.ndarray]):
     def __init__(
         self, *, task: str, camera: str | None = None, image_size: int = 240, views: Sequence[CameraView] = ()
     ) -> None:
-        self._env = swift(env_dict.ALL_V3_ENVIRONMENTS[task])()
+        self._env = swift(env_dict.ALL_V3_ENVIRONMENTS[task], seen=camera is not None or bool(views))()
         self._env.seeded_rand_vec = True
         self._env._set_task_called = True
         self._env._partially_observable = False

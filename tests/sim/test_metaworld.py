@@ -201,6 +201,13 @@ def test_rendering_shows_and_changes_nothing() -> None:
     watched.close()
 
 
+def test_what_no_camera_will_see_is_left_out() -> None:
+    plain, watched = (MetaWorldEnv(task="door-open-v3", camera=camera)._env.model for camera in (None, "corner2"))
+    assert plain.nmesh < watched.nmesh / 3
+    assert plain.nbody == watched.nbody
+    assert plain.geom("handle").name  # the task looks where it is
+
+
 def test_without_a_camera_there_is_nothing_to_render() -> None:
     with pytest.raises(SimulatorError, match="made without a camera"):
         SUITE.make("push-v3").render()
