@@ -58,7 +58,7 @@ def _options() -> argparse.Namespace:
 
 def _times(suite: Simulator, task: str, options: argparse.Namespace) -> tuple[float, float, int]:
     """Seconds for all episodes in both, and their steps."""
-    ours, own = suite.make(task), _own(task)
+    ours, own = suite.make(task), own_environment(task)
     assert isinstance(ours, MetaWorldEnv)
     episodes = [_played(suite, ours, task, episode) for episode in range(options.episodes)]
     seconds: dict[str, list[float]] = {"ours": [], "own": []}
@@ -71,7 +71,8 @@ def _times(suite: Simulator, task: str, options: argparse.Namespace) -> tuple[fl
     return statistics.median(seconds["ours"]), statistics.median(seconds["own"]), steps
 
 
-def _own(task: str) -> Any:
+def own_environment(task: str) -> Any:
+    """Meta-World's environment as it comes, its goal visible."""
     env = env_dict.ALL_V3_ENVIRONMENTS[task]()
     env._set_task_called, env._partially_observable = True, False
     del env.sawyer_observation_space  # cached while the goal was still hidden
