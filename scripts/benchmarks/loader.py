@@ -9,6 +9,8 @@ robomimic reads one file, so the first of a folder is what all contestants read;
 - `mtil`: the training loader of `DemoDataModule`, its batches finished: masks, tasks, weights, descriptors (sentences).
 - `robomimic`: a `DataLoader` over robomimic 0.3.0's `SequenceDataset`, with padding and its mask, from the file
   (`hdf5_cache_mode=None`) and from its cache of finished windows (`"all"`). It asks for no reward, no next observation.
+- `lerobot` (with `--lerobot`): a `DataLoader` over a dataset that LeRobot 0.4.4 has written of the same demonstrations,
+  in this process and with two workers (see `lerobot_windows.py`).
 - `bare gather`: the observations and actions of windows whose rows are known are read, and nothing else is done.
 - With `--images`, over all files: `images alone`, the images of windows whose rows are known; and `memcpy`, a plain
   copy of these very images, which lie in order in the process's own memory.
@@ -28,7 +30,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -57,7 +61,7 @@ CHECKED = 8
 """Batches whose windows are compared."""
 COPIED = 40
 """Batches whose images are copied in turn: more than the processor's caches hold."""
-OURS, CACHED = "mtil", "robomimic, cached"
+OURS, CACHED, LEROBOT = "mtil", "robomimic, cached", "lerobot, 2 workers"
 IMAGES, COPY = "images alone", "memcpy"
 
 
@@ -73,7 +77,7 @@ def main() -> None:
     if len(ours.train) < options.batch_size:
         sys.exit(f"--batch-size: expected at most the {len(ours.train)} windows of {file}, found {options.batch_size}")
     from_file, cached = (_reader(ours, file, cache) for cache in (None, "all"))
-    _check(ours, from_file, cached)
+    _check(ours, *(partial(_windows, reader, _cut) for reader in (from_file, cached)))
     contestants = {
         OURS: iter(ours.train_dataloader()),
         CACHED: _epochs(cached, options.batch_size),
@@ -81,6 +85,10 @@ def main() -> None:
         "bare gather": map(_gather(ours), itertools.cycle(_drawn(ours, len(ours.train) // options.batch_size))),
     }
     ratios = [(OURS, CACHED)]
+    folder = TemporaryDirectory()
+    if options.lerobot:
+        contestants |= _lerobot(ours, file, Path(folder.name) / "lerobot", options)
+        ratios += [(OURS, LEROBOT)]
     if whole:
         everything = f"mtil, all {len(whole.store.spec.tasks)} files"
         contestants[everything] = iter(whole.train_dataloader())
@@ -89,6 +97,7 @@ def main() -> None:
         contestants |= _images(whole or ours)
         ratios += [(IMAGES, COPY)]
     rates = _race(contestants, options)
+    folder.cleanup()
     _report(rates, ratios, file, len(ours.train), options)
 
 
@@ -96,6 +105,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data/mt10-state"), help="an HDF5 file, or a folder of them")
     parser.add_argument("--images", nargs="*", default=[], metavar="KEY", help="images to read, beside all states")
+    parser.add_argument("--lerobot", action="store_true", help="LeRobot's loader, too")
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each contestant in each round")
@@ -126,11 +136,25 @@ def _reader(ours: DemoDataModule, file: Path, cache: str | None) -> SequenceData
         )
 
 
-def _epochs(reader: SequenceDataset, batch_size: int) -> Iterator[Any]:
-    """One epoch after another, as robomimic's training loads them."""
-    loader = DataLoader(reader, batch_size=batch_size, shuffle=True, drop_last=True)
+def _epochs(reader: Any, batch_size: int, *, workers: int = 0) -> Iterator[Any]:
+    """One epoch after another, as the trainings of robomimic and LeRobot load them."""
+    loader = DataLoader(reader, batch_size=batch_size, shuffle=True, drop_last=True, num_workers=workers)
     while True:
         yield from loader
+
+
+def _lerobot(ours: DemoDataModule, file: Path, folder: Path, options: argparse.Namespace) -> dict[str, Iterator[Any]]:
+    """LeRobot's loaders, once their windows are found to be ours."""
+    import lerobot_windows
+
+    states = [f.key for f in ours.store.spec.observations if f.kind == "state"]
+    images = [f.key for f in ours.store.spec.observations if f.kind == "image"]
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        lerobot_windows.written(file, folder, states, images)
+        reader = lerobot_windows.opened(folder, (*states, *images), history=HISTORY, chunk=CHUNK)
+    _check(ours, partial(_windows, reader, partial(lerobot_windows.as_ours, keys=(*states, *images))))
+    alone, shared = (_epochs(reader, options.batch_size, workers=workers) for workers in (0, int(LEROBOT.split()[1])))
+    return {"lerobot": alone, LEROBOT: shared}
 
 
 def _drawn(ours: DemoDataModule, batches: int) -> list[np.ndarray]:
@@ -173,13 +197,18 @@ def _images(ours: DemoDataModule) -> dict[str, Iterator[Any]]:
     }
 
 
-def _check(ours: DemoDataModule, *readers: SequenceDataset) -> None:
-    """Ends the program if a window of ours differs from robomimic's, or from the bare gather's."""
+def _windows(reader: Any, as_ours: Callable[[dict[str, Any]], dict[str, Any]], drawn: list[int]) -> dict[str, Any]:
+    """A batch of windows of a peer's."""
+    return as_ours(default_collate([reader[window] for window in drawn]))
+
+
+def _check(ours: DemoDataModule, *readers: Callable[[list[int]], dict[str, Any]]) -> None:
+    """Ends the program if a window of ours differs from a peer's, or from the bare gather's."""
     gather = _gather(ours)
     for batch, drawn in zip(ours.train_dataloader(), _drawn(ours, CHECKED), strict=False):
         observations, actions = gather(drawn)
         same = _equal(batch, {"obs": observations, "actions": torch.from_numpy(actions)})
-        same &= all(_equal(batch, _cut(default_collate([reader[i] for i in drawn.tolist()]))) for reader in readers)
+        same &= all(_equal(batch, read(drawn.tolist())) for read in readers)
         if not same:
             sys.exit("the contestants' windows DIFFER")
 

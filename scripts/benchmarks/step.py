@@ -1,7 +1,8 @@
 """The training step of `mtil train` beside a bare PyTorch loop that does the same work with its batches in memory.
 
-The same work: forward, backward, gradient clipping, AdamW, learning-rate schedule, EMA, and NLL counted per task. What
-the bare loop leaves out is reading batches, and Lightning. The two alternate in one process; a ratio is of one round.
+The same work: augmentation, forward (compiled, in bfloat16, if the preset says so), backward, gradient clipping, AdamW,
+learning-rate schedule, EMA, and NLL counted per task. What the bare loop leaves out is reading batches, and Lightning.
+The two alternate in one process; a ratio is of one round.
 
     python scripts/benchmarks/step.py --rounds 7 --json step.json
 """
@@ -116,19 +117,15 @@ def _bare(config: ExperimentConfig, policy: Policy, batches: list[Batch]) -> flo
         if step == WARM_UP:
             began = time.perf_counter()
         optimizer.zero_grad()
-        nll = policy_nll(module, batch)
-        (nll * batch.weight).sum().backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.trainer.precision == "bf16-mixed"):
+            found = module.training_step(batch, step)
+        found["loss"].backward()
         nn.utils.clip_grad_norm_(parameters, options.gradient_clip)
         optimizer.step()
         schedule.step()
         torch._foreach_lerp_(average, current, 1 - options.ema_decay)  # pyright: ignore
-        means.add(nll.detach(), batch.task)
+        means.add(found["nll"], batch.task)
     return 1000 * (time.perf_counter() - began) / (config.trainer.max_steps - WARM_UP)
-
-
-def policy_nll(module: ImitationModule, batch: Batch) -> torch.Tensor:
-    """NLL of each example."""
-    return module.policy.nll(batch, module.embed(batch))
 
 
 def _report(rounds: list[dict[str, float]], options: argparse.Namespace) -> None:
