@@ -59,8 +59,7 @@ def _run(options: argparse.Namespace, name: str, overrides: list[str], seed: int
     """Train and evaluate one variant with one seed."""
     run = options.out / f"{name}-{seed}"
     if (result := _result(run, options)) is None:
-        collected = any(override.startswith("collection.") for override in overrides)
-        folder = Path("data") / "-".join([options.preset, *([name] if collected else []), f"seed{seed}"])
+        folder = folder_of(options.preset, name, overrides, seed)
         settings = [f"seed={seed}", f"collection.seed={seed}", f"data.path={folder}", *overrides]
         ensure_data(read(ExperimentConfig, presets()[options.preset], settings), Console())
         _train(run, ["train", options.preset, *settings, "--out", str(run), "--resume"])
@@ -73,6 +72,12 @@ def _run(options: argparse.Namespace, name: str, overrides: list[str], seed: int
         "seconds": json.loads(timing.read_text()) if timing.exists() else None,
         **_validation(run),
     }
+
+
+def folder_of(preset: str, name: str, overrides: list[str], seed: int) -> Path:
+    """Where a variant's demonstrations lie: in a folder of its own, if it says how to collect them."""
+    collected = any(override.startswith("collection.") for override in overrides)
+    return Path("data") / "-".join([preset, *([name] if collected else []), f"seed{seed}"])
 
 
 def _train(run: Path, arguments: list[str]) -> None:
