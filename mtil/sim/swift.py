@@ -45,7 +45,8 @@ class _Swift(SawyerXYZEnv):
     _seen: bool
 
     def _initialize_simulation(self) -> tuple[Any, Any]:
-        model = copy(_model(self.fullpath, super()._initialize_simulation if self._seen else self._unseen))
+        compile_model = super()._initialize_simulation if self._seen else self._unseen
+        model = copy(_model((self.fullpath, self._seen), compile_model))
         return model, mujoco.MjData(model)
 
     def _unseen(self) -> tuple[Any, Any]:
@@ -107,12 +108,11 @@ _SWIFTER = {
 """What the environments' methods find under these names, instead of what their modules import."""
 
 
-_models: OrderedDict[tuple[str, str], Any] = OrderedDict()
+_models: OrderedDict[tuple[str, bool], Any] = OrderedDict()
 
 
-def _model(path: str, compile_model: Callable[[], tuple[Any, Any]]) -> Any:
-    """The model of a file, as compiled that way; the last few are kept, of up to 20 MB each."""
-    key = (path, compile_model.__name__)
+def _model(key: tuple[str, bool], compile_model: Callable[[], tuple[Any, Any]]) -> Any:
+    """The model of a file, to be seen or not, as compiled; the last few are kept, of up to 20 MB each."""
     if key not in _models:
         _models[key], _ = compile_model()
     _models.move_to_end(key)

@@ -1,10 +1,12 @@
-"""The windows of a robomimic file as LeRobot's own loader reads them: the file is written as a LeRobot dataset first.
+r"""The windows of a robomimic file as LeRobot's own loader reads them: the file is written as a LeRobot dataset first.
 
 LeRobot 0.4.4 is pinned to other versions than ours, but reads and writes datasets beside them:
 
-    python -m pip install --no-deps --target peers lerobot==0.4.4
-    python -m pip install --target peers "datasets<4.2" accelerate av draccus jsonlines
-    rm -rf peers/torch* peers/numpy*  # ours will do; then PYTHONPATH=peers
+    python -m pip install --no-deps --target peers lerobot==0.4.4 robomimic==0.3.0 datasets==4.1.1 pyarrow==21.0.0 \
+        dill==0.4.0 multiprocess==0.70.16 xxhash pandas python-dateutil pytz tzdata accelerate draccus jsonlines \
+        mergedeep pyyaml-include typing-inspect mypy-extensions requests urllib3 charset_normalizer certifi idna \
+        six termcolor tqdm
+    HF_HUB_OFFLINE=1 PYTHONPATH=peers python scripts/benchmarks/loader.py --data data/mt10-pixels --lerobot ...
 """
 
 from collections.abc import Sequence

@@ -61,7 +61,9 @@ CHECKED = 8
 """Batches whose windows are compared."""
 COPIED = 40
 """Batches whose images are copied in turn: more than the processor's caches hold."""
-OURS, CACHED, LEROBOT = "mtil", "robomimic, cached", "lerobot, 2 workers"
+WORKERS = 2
+"""Of LeRobot's loader, beside the one without."""
+OURS, CACHED, LEROBOT = "mtil", "robomimic, cached", f"lerobot, {WORKERS} workers"
 IMAGES, COPY = "images alone", "memcpy"
 
 
@@ -153,7 +155,7 @@ def _lerobot(ours: DemoDataModule, file: Path, folder: Path, options: argparse.N
         lerobot_windows.written(file, folder, states, images)
         reader = lerobot_windows.opened(folder, (*states, *images), history=HISTORY, chunk=CHUNK)
     _check(ours, partial(_windows, reader, partial(lerobot_windows.as_ours, keys=(*states, *images))))
-    alone, shared = (_epochs(reader, options.batch_size, workers=workers) for workers in (0, int(LEROBOT.split()[1])))
+    alone, shared = (_epochs(reader, options.batch_size, workers=workers) for workers in (0, WORKERS))
     return {"lerobot": alone, LEROBOT: shared}
 
 
