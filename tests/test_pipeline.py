@@ -76,7 +76,7 @@ def test_told_the_opposite_it_fails(workshop: Path) -> None:
 def test_the_demonstrations_are_unlikely_under_the_opposite_sentence(workshop: Path) -> None:
     policy = load_policy(workshop / "run").policy
     data = DemoDataModule(
-        DataConfig(path=workshop / "demos", batch_size=256), history=1, chunk=1, kinds=("language",), seed=0
+        DataConfig(path=workshop / "demos", batch_size=256), history=1, chunk=1, kinds={"language": 1.0}, seed=0
     )
     batch = next(iter(data.train_dataloader()))
     z = policy.embed("language", [task.instructions[0] for task in policy.spec.tasks])

@@ -23,7 +23,8 @@ class Batch:
         action_mask: False where time or dimension is padding.
         task: Position of the task in the vocabulary.
         weight: Of the example in the loss, `sum(weight * nll)`; the mean over the ranks is that of the global batch.
-        descriptors: By kind, the row of the descriptor in that kind's table.
+        descriptors: By kind, the row of the descriptor in that kind's table; -1 where the task has none.
+        condition: Position, among these kinds, of the one that the example is conditioned on.
         targets: By key, the present states that the policy does not see, but learns to tell.
         target_mask: By key, their dimensions that the example's task has.
     """
@@ -36,6 +37,7 @@ class Batch:
     task: Int[Tensor, " B"]
     weight: Float[Tensor, " B"]
     descriptors: dict[str, Int[Tensor, " B"]]
+    condition: Int[Tensor, " B"]
     targets: dict[str, Float[Tensor, "B _"]] = field(default_factory=dict)
     target_mask: dict[str, Bool[Tensor, "B _"]] = field(default_factory=dict)
 

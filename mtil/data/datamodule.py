@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from mtil.data.batch import Batch
 from mtil.data.config import DataConfig, StratifiedSampling, UniformSampling
 from mtil.data.descriptors import DescriptorKind, descriptor_table
+from mtil.data.mixing import KindMix
 from mtil.data.sampling import Draw, SequentialBatchSampler, StratifiedBatchSampler
 from mtil.data.split import split
 from mtil.data.store import DemoStore
@@ -31,8 +32,11 @@ class WindowDataset(Dataset[Batch]):
         episodes: Those to take windows from.
         history: Observations in a window.
         chunk: Actions in a window.
-        kinds: Kinds of descriptor that each example gets one of.
-        seed: With the step, decides which descriptor.
+        kinds: Kinds of descriptor, one of each for every example, and how often it is conditioned on that one.
+        seed: With the step, decides which descriptor and which kind.
+
+    Raises:
+        DatasetError: A task cannot be told in any of these kinds.
     """
 
     def __init__(
@@ -42,7 +46,7 @@ class WindowDataset(Dataset[Batch]):
         *,
         history: int,
         chunk: int,
-        kinds: tuple[DescriptorKind, ...],
+        kinds: Mapping[DescriptorKind, float],
         seed: int,
     ) -> None:
         start, length = store.start[episodes].numpy(), store.length[episodes].numpy()
@@ -57,13 +61,19 @@ class WindowDataset(Dataset[Batch]):
         self._observation_mask = {state.key: spec.valid(state) for state in states}
         self._actions = store.features[spec.action.key].numpy()
         self._action_mask = np.pad(spec.valid(spec.action), ((0, 1), (0, 0)))  # the last row is that of padding
-        self._tables = {kind: descriptor_table(kind, spec) for kind in kinds}
+        self._tables: dict[DescriptorKind, DescriptorTable] = {kind: descriptor_table(kind, spec) for kind in kinds}
+        self._mix = KindMix(kinds, self._tables, spec.task_names)
         self._seed = seed
 
     @property
     def task(self) -> Int[Tensor, " W"]:
         """Position of each window's task in the vocabulary."""
         return torch.from_numpy(self._task)
+
+    @property
+    def lacking(self) -> dict[DescriptorKind, list[int]]:
+        """By kind of descriptor, positions of the tasks that have none and are told in the other kinds."""
+        return {kind: np.flatnonzero(table.count == 0).tolist() for kind, table in self._tables.items()}
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -73,6 +83,7 @@ class WindowDataset(Dataset[Batch]):
         windows = draw.windows.numpy()
         rows, task = self._windows.rows(windows), self._task.take(windows)
         owner = np.where(rows.chunk_mask, task[:, None], -1)  # of each action
+        descriptors, condition = self._told(torch.from_numpy(task), draw)
         return Batch(
             observations={key: _take(values, rows.history) for key, values in self._states.items()}
             | {key: images.take(rows.history) for key, images in self._images.items()},
@@ -82,19 +93,21 @@ class WindowDataset(Dataset[Batch]):
             action_mask=_take(self._action_mask, owner),
             task=torch.from_numpy(task),
             weight=draw.weight,
-            descriptors=self._descriptors(torch.from_numpy(task), draw),
+            descriptors=descriptors,
+            condition=condition,
             targets={key: _take(values, rows.history[:, -1]) for key, values in self._targets.items()},
             target_mask={key: _take(valid, task) for key, valid in self._target_mask.items()},
         )
 
-    def _descriptors(self, task: Int[Tensor, " B"], draw: Draw) -> dict[str, Int[Tensor, " B"]]:
-        """One of each kind for each example, whichever rank has it."""
+    def _told(self, task: Int[Tensor, " B"], draw: Draw) -> tuple[dict[str, Int[Tensor, " B"]], Int[Tensor, " B"]]:
+        """A descriptor of each kind for each example, and the kind that it is conditioned on, whichever rank has it."""
         generator = torch.Generator().manual_seed(self._seed * 2**32 + draw.step)
 
         def shares() -> Float[Tensor, " B"]:
             return torch.rand(draw.size, generator=generator, dtype=torch.float64).index_select(0, draw.places)
 
-        return {kind: table.draw(task, shares()) for kind, table in self._tables.items()}
+        rows = {kind: table.draw(task, shares()) for kind, table in self._tables.items()}
+        return rows, self._mix.draw(task, draw.places, float(torch.rand((), generator=generator, dtype=torch.float64)))
 
 
 def _take(values: Shaped[np.ndarray, "N ..."], rows: Int[np.ndarray, "..."]) -> Tensor:
@@ -119,7 +132,7 @@ class DemoDataModule(LightningDataModule):
         config: Where the data lie, and how they are sampled.
         history: Observations in a window.
         chunk: Actions in a window.
-        kinds: Kinds of descriptor that each example gets one of.
+        kinds: Kinds of descriptor, one of each for every example, and how often it is conditioned on that one.
         seed: Decides the split, the batches and the descriptors.
 
     Attributes:
@@ -135,7 +148,7 @@ class DemoDataModule(LightningDataModule):
     """
 
     def __init__(
-        self, config: DataConfig, *, history: int, chunk: int, kinds: tuple[DescriptorKind, ...], seed: int
+        self, config: DataConfig, *, history: int, chunk: int, kinds: Mapping[DescriptorKind, float], seed: int
     ) -> None:
         super().__init__()
         self._config, self._seed = config, seed

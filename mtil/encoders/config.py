@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from mtil.config import Config
+from mtil.data.descriptors import DescriptorKind
 
 Channels = Annotated[int, Field(ge=16, multiple_of=16)]
 Keypoints = Annotated[int, Field(ge=1, description="Places in the image that the policy is told")]
@@ -34,7 +35,51 @@ class LanguageConfig(Config):
     hidden: PositiveInt = Field(default=256, description="Width of the projection's hidden layer")
 
 
-TaskEncoderConfig = Annotated[OneHotConfig | LanguageConfig | UnconditionalConfig, Field(discriminator="kind")]
+class MultimodalConfig(Config):
+    """An encoder for each of several kinds; each example of a batch is conditioned on a descriptor of one of them."""
+
+    kind: Literal["multimodal"] = "multimodal"
+    one_hot: OneHotConfig | None = None
+    language: LanguageConfig | None = None
+    weights: dict[DescriptorKind, PositiveFloat] = Field(
+        default={}, description="How often each kind is drawn, relative to the others; 1 unless given"
+    )
+
+    @model_validator(mode="after")
+    def _in_one_space(self) -> "MultimodalConfig":
+        parts = self.parts
+        if len(parts) < 2:
+            raise ValueError(
+                f"expected two kinds or more, found {', '.join(parts) or 'none'}; valid: one_hot, language"
+            )
+        if len({part.width for part in parts.values()}) > 1:
+            found = ", ".join(f"{kind} {part.width}" for kind, part in parts.items())
+            raise ValueError(f"expected the same width for all kinds, found {found}")
+        for kind in self.weights:
+            if kind not in parts:
+                raise ValueError(f"weights: {kind} is none of this policy's kinds ({', '.join(parts)})")
+        return self
+
+    @property
+    def parts(self) -> dict[DescriptorKind, "SingleEncoderConfig"]:
+        """The encoder of each kind, in order."""
+        parts: dict[DescriptorKind, SingleEncoderConfig | None] = {"one_hot": self.one_hot, "language": self.language}
+        return {kind: part for kind, part in parts.items() if part is not None}
+
+
+SingleEncoderConfig = OneHotConfig | LanguageConfig | UnconditionalConfig
+TaskEncoderConfig = Annotated[SingleEncoderConfig | MultimodalConfig, Field(discriminator="kind")]
+
+
+def encoder_parts(config: TaskEncoderConfig) -> dict[DescriptorKind, SingleEncoderConfig]:
+    """The encoder of each kind of descriptor that a policy takes, in order."""
+    return config.parts if isinstance(config, MultimodalConfig) else {config.kind: config}
+
+
+def kind_weights(config: TaskEncoderConfig) -> dict[DescriptorKind, float]:
+    """How often an example is conditioned on each of these kinds, relative to the others."""
+    weights = config.weights if isinstance(config, MultimodalConfig) else {}
+    return {kind: weights.get(kind, 1.0) for kind in encoder_parts(config)}
 
 
 class _ImageEncoderConfig(Config):

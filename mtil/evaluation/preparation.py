@@ -75,7 +75,7 @@ def prepare(path: Path, settings: EvaluationSettings) -> Preparation:
     if suite is None:
         raise CheckpointError(f"{loaded.path}: does not name a simulator; choose one with --suite")
     simulator, policy = load(suite), loaded.policy
-    condition = settings.condition or ("language" if "language" in policy.kinds else policy.kinds[0])
+    condition = settings.condition or policy.default_kind
     protocol = EvaluationProtocol(
         suite=suite,
         seed=settings.seed,

@@ -42,7 +42,7 @@ class Actor:
         self._history = {f.key: np.zeros((slots, history, *f.shape), f.dtype) for f in features}
         self._valid = {state.key: np.zeros((slots, *state.shape), bool) for state in states}
         self._shapes = {feature.key: [feature.shape] * slots for feature in features}
-        self._z = torch.zeros(slots, policy.task_encoder.width, device=self._device)
+        self._z = torch.zeros(slots, policy.task_encoders.width, device=self._device)
         self._actions = [0] * slots
         self._execution: list[Execution] = [build_execution(policy.config.execution) for _ in range(slots)]
         self._fresh = [True] * slots

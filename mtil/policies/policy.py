@@ -14,8 +14,15 @@ from mtil.data.batch import Batch
 from mtil.data.descriptors import DescriptorKind, descriptor_table
 from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.base import TaskEncoder
-from mtil.encoders.config import LanguageConfig, OneHotConfig, TaskEncoderConfig, UnconditionalConfig
+from mtil.encoders.config import (
+    LanguageConfig,
+    OneHotConfig,
+    SingleEncoderConfig,
+    UnconditionalConfig,
+    encoder_parts,
+)
 from mtil.encoders.language import LanguageEncoder
+from mtil.encoders.multimodal import TaskEncoders
 from mtil.encoders.normalizer import Normalizer
 from mtil.encoders.observation import ObservationEncoder
 from mtil.encoders.one_hot import OneHotEncoder
@@ -29,6 +36,7 @@ from mtil.policies.trunk import build_trunk
 from mtil.types import DatasetSpec
 
 _VISION = "observation_encoder."
+_TASK, _TASKS = "task_encoder.", "task_encoders._encoders."
 
 
 class Policy(nn.Module):
@@ -56,8 +64,9 @@ class Policy(nn.Module):
         super().__init__()
         self.config, self.spec = config, spec
         actions = spec.action.shape[0]
-        self.task_encoder = build_task_encoder(config.task_encoder, spec, embeddings)
-        condition = self.task_encoder.width
+        parts = encoder_parts(config.task_encoder).values()
+        self.task_encoders = TaskEncoders([build_task_encoder(part, spec, embeddings) for part in parts])
+        condition = self.task_encoders.width
         self.observation_encoder = ObservationEncoder(
             spec.observations, points=config.points, images=config.image_encoder, condition=condition, state=vision
         )
@@ -66,8 +75,7 @@ class Policy(nn.Module):
         self.head = build_head(config.head, features=self.trunk.width, chunk=config.chunk, actions=actions)
         self.action_normalizer = Normalizer(actions)
         self.readout = self._build_readout() if spec.targets else None
-        if config.history == 1:  # of longer windows, the trunk took the features in another order
-            self.register_load_state_dict_pre_hook(_renamed)
+        self.register_load_state_dict_pre_hook(_renamed)
 
     @staticmethod
     def from_state(config: PolicyConfig, spec: DatasetSpec, state: Mapping[str, Tensor]) -> "Policy":
@@ -76,7 +84,8 @@ class Policy(nn.Module):
         Raises:
             CheckpointError: The weights are of another architecture.
         """
-        embeddings, vision = state.get("task_encoder.embeddings"), part_of(state, _VISION)
+        embeddings = state.get(f"{_TASKS}language.embeddings", state.get(f"{_TASK}embeddings"))
+        vision = part_of(state, _VISION)
         policy = Policy(config, spec, embeddings=embeddings, vision=vision)
         try:
             policy.load_state_dict(state)
@@ -87,16 +96,23 @@ class Policy(nn.Module):
     @property
     def kinds(self) -> tuple[DescriptorKind, ...]:
         """Kinds of descriptor that the policy can be conditioned on."""
-        return (self.task_encoder.kind,)
+        return self.task_encoders.kinds
 
-    def require(self, kind: str) -> None:
-        """Check that the policy can be conditioned on a kind of descriptor.
+    @property
+    def default_kind(self) -> DescriptorKind:
+        """The kind that it is told in unless another is asked for: language, or its first."""
+        return "language" if "language" in self.kinds else self.kinds[0]
+
+    def require(self, kind: str) -> TaskEncoder:
+        """The encoder of a kind of descriptor.
 
         Raises:
-            CheckpointError: It cannot.
+            CheckpointError: The policy cannot be conditioned on it.
         """
-        if kind not in self.kinds:
-            raise CheckpointError(unknown("condition for this policy", kind, self.kinds))
+        for known in self.kinds:
+            if known == kind:
+                return self.task_encoders[known]
+        raise CheckpointError(unknown("condition for this policy", kind, self.kinds))
 
     def fit(self, statistics: Mapping[str, FeatureStatistics]) -> None:
         """Fix the normalisation of observations and actions, and the range of the head."""
@@ -116,8 +132,8 @@ class Policy(nn.Module):
         Raises:
             CheckpointError: The policy does not take this kind.
         """
-        self.require(kind)
-        return torch.cat([self.task_encoder(row) for row in self.task_encoder.prepare(descriptors).split(1)])
+        encoder = self.require(kind)
+        return torch.cat([encoder(row) for row in encoder.prepare(descriptors).split(1)])
 
     def forward(
         self,
@@ -170,7 +186,7 @@ class Policy(nn.Module):
             keys = ", ".join(feature.key for feature in self.spec.observations)
             raise ConfigError(f"data.targets: expected images to tell them from, found {keys}")
         streams = encoder.widths[len(encoder.widths) - encoder.images :]
-        return StateReadout(self.config.readout, self.spec.targets, streams=streams, condition=self.task_encoder.width)
+        return StateReadout(self.config.readout, self.spec.targets, streams=streams, condition=self.task_encoders.width)
 
     def _nll(self, distribution: ActionDistribution, batch: Batch) -> Float[Tensor, " B"]:
         log_prob = distribution.log_prob(self.action_normalizer(batch.actions), batch.action_mask)
@@ -179,18 +195,18 @@ class Policy(nn.Module):
 
 
 def _renamed(policy: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Find the normalisers where they stood before policies could see."""
-    here = f"{prefix}{_VISION}"
-    for name in [name for name in state if name.startswith(f"{here}normalizers.")]:
-        state[f"{here}state.{name.removeprefix(here)}"] = state.pop(name)
+    """Find the weights where they stood before policies could see, and before they had several task encoders."""
+    assert isinstance(policy, Policy)
+    moved = {_TASK: f"{_TASKS}{policy.kinds[0]}."}
+    if policy.config.history == 1:  # of longer windows, the trunk took the features in another order
+        moved[f"{_VISION}normalizers."] = f"{_VISION}state.normalizers."
+    for before, now in moved.items():
+        for name in [name for name in state if name.startswith(f"{prefix}{before}")]:
+            state[f"{prefix}{now}{name.removeprefix(f'{prefix}{before}')}"] = state.pop(name)
 
 
-def build_task_encoder(config: TaskEncoderConfig, spec: DatasetSpec, embeddings: Tensor | None) -> TaskEncoder:
-    """The task encoder for a vocabulary.
-
-    Raises:
-        DatasetError: Language is asked for, and a task has no instruction.
-    """
+def build_task_encoder(config: SingleEncoderConfig, spec: DatasetSpec, embeddings: Tensor | None) -> TaskEncoder:
+    """The task encoder of one kind for a vocabulary."""
     match config:
         case OneHotConfig():
             return OneHotEncoder(spec.task_names, width=config.width)

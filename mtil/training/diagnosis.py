@@ -18,6 +18,7 @@ from mtil.data.datamodule import DemoDataModule, WindowDataset
 from mtil.data.descriptors import descriptor_table
 from mtil.data.sampling import Draw, integer_weights
 from mtil.data.split import split
+from mtil.encoders.config import kind_weights
 from mtil.policies.checkpoint import LoadedPolicy, find_checkpoint, load_policy
 from mtil.training.config import ExperimentConfig
 from mtil.training.experiment import check_fits
@@ -79,7 +80,7 @@ class LossGradient:
         module = ImitationModule(policy.policy, config=config.model_copy(update={"trainer": plain})).eval()
         self._module, self._dataset = module, dataset
         self._weights = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        self._kind = policy.policy.task_encoder.kind
+        self._kind = policy.policy.default_kind
         table = descriptor_table(self._kind, policy.policy.spec)
         tasks = torch.arange(len(policy.policy.spec.tasks))
         self._first, last = (table.draw(tasks, torch.full(tasks.shape, share)) for share in (0.0, 1 - 2**-20))
@@ -145,7 +146,11 @@ def _data(config: ExperimentConfig, loaded: LoadedPolicy) -> DemoDataModule:
     """The run's data, which must still be those that the policy was trained on."""
     policy = loaded.policy.config
     data = DemoDataModule(
-        config.data, history=policy.history, chunk=policy.chunk, kinds=loaded.policy.kinds, seed=config.seed
+        config.data,
+        history=policy.history,
+        chunk=policy.chunk,
+        kinds=kind_weights(policy.task_encoder),
+        seed=config.seed,
     )
     check_fits(loaded, data)
     return data

@@ -15,6 +15,7 @@ from mtil.collection.report import collect_and_report
 from mtil.collection.settings import CollectionSettings, is_collected
 from mtil.config import dump, read
 from mtil.data.datamodule import DemoDataModule
+from mtil.encoders.config import kind_weights
 from mtil.errors import CheckpointError, OutputError
 from mtil.machine import this_machine
 from mtil.policies.checkpoint import LAST, LoadedPolicy, load_policy
@@ -51,7 +52,7 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
         config.data,
         history=config.policy.history,
         chunk=config.policy.chunk,
-        kinds=(config.policy.task_encoder.kind,),
+        kinds=kind_weights(config.policy.task_encoder),
         seed=config.seed,
     )
     step = _step(checkpoint, data) if checkpoint else 0
@@ -180,8 +181,12 @@ def _announce(
     console.print(
         f"{len(spec.tasks)} tasks, {len(data.store.length)} demos, {len(data.train)} training and "
         f"{len(data.validation)} validation windows; {parameter_counts(policy)}; {config.policy.head.kind} head, "
-        f"conditioned on {config.policy.task_encoder.kind}"
+        f"conditioned on {', '.join(policy.kinds)}"
     )
+    for kind, tasks in data.train.lacking.items():
+        if tasks:
+            names = ", ".join(spec.task_names[task] for task in tasks)
+            console.print(f"told otherwise than by {kind}, which they lack: {names}")
     if step:
         console.print(f"continuing [bold]{run}[/bold] at step {step:,}")
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
+from mtil.encoders.config import encoder_parts
 from mtil.errors import ConfigError, OutputError
 from mtil.files import replacing
 from mtil.training.config import ExperimentConfig
+from mtil.training.metrics import validation_names
 
 
 class CSVMetrics(Logger):
@@ -52,7 +54,8 @@ class CSVMetrics(Logger):
 
 def run_loggers(config: ExperimentConfig, run: Path, tasks: Sequence[str], *, step: int) -> list[Logger]:
     """The loggers of a run directory, whose training starts from a step."""
-    means = ["train/nll", "val/nll", "val/action_error"]
+    begin = validation_names(tuple(encoder_parts(config.policy.task_encoder))).values()
+    means = ["train/nll", *(f"{name}{metric}" for name in begin for metric in ("nll", "action_error"))]
     if config.trainer.rollout_every is not None:
         means += ["rollout/success", "rollout/length"]
     columns = ["learning_rate", *means, *(f"{mean}/{task}" for mean in means for task in tasks)]

@@ -1,4 +1,4 @@
-"""Means overall and per task, kept as tensors until they are read.
+"""Means overall and per task, kept as tensors until they are read; and the names they are logged by.
 
 Legend: B batch.
 """
@@ -43,3 +43,16 @@ class TaskMeans:
         each = {f"{name}/{t}": v / n for t, v, n in zip(self._tasks, values, counts, strict=True) if n}
         overall = sum(each.values()) / len(each) if balanced else sum(values) / sum(counts)
         return {name: overall} | each
+
+
+def validation_names(kinds: Sequence[str]) -> dict[str | None, str]:
+    """How metrics of the validation begin: with each example told in its own kind, and in each where there are several.
+
+    Args:
+        kinds: Of descriptor that the policy takes.
+
+    Returns:
+        By kind, None standing for each example's own.
+    """
+    several = {kind: f"val/{kind}/" for kind in kinds} if len(kinds) > 1 else {}
+    return {None: "val/", **several}

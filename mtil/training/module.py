@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from mtil.data.augment import augment
 from mtil.data.batch import Batch
-from mtil.data.descriptors import descriptor_table
+from mtil.data.descriptors import DescriptorKind, descriptor_table
 from mtil.policies.checkpoint import CARD, Card
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig
@@ -38,9 +38,9 @@ class ImitationModule(LightningModule):
     def __init__(self, policy: Policy, *, config: ExperimentConfig) -> None:
         super().__init__()
         self.policy, self._config = policy, config
-        encoder = policy.task_encoder
-        descriptors = encoder.prepare(descriptor_table(encoder.kind, policy.spec).rows)
-        self.register_buffer("_descriptors", descriptors, persistent=False)
+        for kind in policy.kinds:
+            prepared = policy.task_encoders[kind].prepare(descriptor_table(kind, policy.spec).rows)
+            self.register_buffer(f"_prepared_{kind}", prepared, persistent=False)
         self._loss = torch.compile(policy.training_loss) if config.trainer.compile else policy.training_loss
 
     def configure_model(self) -> None:
@@ -48,10 +48,14 @@ class ImitationModule(LightningModule):
         if self.device_mesh is not None:
             shard(self.policy, self.device_mesh)
 
-    def embed(self, batch: Batch) -> Float[Tensor, "B Z"]:
-        """The embedding z of each example's descriptor."""
-        rows = batch.descriptors[self.policy.task_encoder.kind]
-        return self.policy.task_encoder(self._descriptors[rows])  # type: ignore[index]
+    def embed(self, batch: Batch, kind: DescriptorKind | None = None) -> Float[Tensor, "B Z"]:
+        """The embedding z of each example's descriptor: of the kind that it is conditioned on, or of another that its
+        task has.
+        """
+        kinds = self.policy.kinds
+        condition = batch.condition if kind is None else torch.full_like(batch.condition, kinds.index(kind))
+        prepared = {kind: self.get_buffer(f"_prepared_{kind}")[batch.descriptors[kind]] for kind in kinds}
+        return self.policy.task_encoders(prepared, condition)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The loss of this rank, and the NLL of each of its examples, whose images may be augmented."""
@@ -60,9 +64,10 @@ class ImitationModule(LightningModule):
         loss, nll = self._loss(batch, self.embed(batch))
         return {"loss": (loss * batch.weight).sum(), "nll": nll.detach()}
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        nll, error = self.policy.evaluate(batch, self.embed(batch))
-        return {"nll": nll, "error": error}
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, dict[str, Tensor]]:
+        """By kind of descriptor, the NLL of each example and its error, if it were conditioned on that kind."""
+        found = {kind: self.policy.evaluate(batch, self.embed(batch, kind)) for kind in self.policy.kinds}
+        return {kind: {"nll": nll, "error": error} for kind, (nll, error) in found.items()}
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         accumulated = self._config.trainer.accumulate_grad_batches

@@ -74,7 +74,7 @@ class Rollouts(Callback):
         return copy.to(policy.action_normalizer.scale.device)
 
     def _evaluate(self, policy: Policy, *, workers: int) -> EvaluationResult:
-        kind = policy.task_encoder.kind
+        kind = policy.default_kind
         with _one_thread():
             return evaluate(
                 Actor(policy, slots=slots_for(workers)),

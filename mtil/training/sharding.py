@@ -21,7 +21,7 @@ def shard(policy: Policy, mesh: DeviceMesh) -> None:
     (The policy as a whole has no forward that all of its weights take part in: z is embedded beforehand.)
     """
     data_parallel = mesh["data_parallel"]
-    parts = [*policy.trunk.blocks, policy.task_encoder, policy.observation_encoder, policy.trunk, policy.head]
+    parts = [*policy.trunk.blocks, policy.task_encoders, policy.observation_encoder, policy.trunk, policy.head]
     for part in parts:
         if any(parameter.requires_grad for parameter in part.parameters()):
             fully_shard(part, mesh=data_parallel)

@@ -1,4 +1,8 @@
-"""What a run logs of its losses: NLL and action error, overall and per task, over all ranks."""
+"""What a run logs of its losses: NLL and action error, overall and per task, over all ranks.
+
+Where the policy takes several kinds of descriptor, each example counts in the kind that it is conditioned on, as in
+training; and the validation is told for each kind besides, over all examples whose task has it.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,8 +13,9 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from mtil.data.batch import Batch
+from mtil.data.descriptors import DescriptorKind
 from mtil.training.callbacks import stepped
-from mtil.training.metrics import TaskMeans
+from mtil.training.metrics import TaskMeans, validation_names
 
 _STATE = "train_nll"  # in a checkpoint: what has been counted since the last row
 
@@ -20,12 +25,15 @@ class TaskLog(Callback):
 
     Args:
         tasks: Their names.
+        kinds: Of descriptor that the policy takes.
         every: Optimiser steps between rows of the training loss.
     """
 
-    def __init__(self, tasks: Sequence[str], *, every: int) -> None:
+    def __init__(self, tasks: Sequence[str], kinds: Sequence[DescriptorKind], *, every: int) -> None:
         self._every = every
-        self._train_nll, self._val_nll, self._val_error = TaskMeans(tasks), TaskMeans(tasks), TaskMeans(tasks)
+        self._train_nll = TaskMeans(tasks)
+        self._names = validation_names(kinds)
+        self._validation = {kind: {"nll": TaskMeans(tasks), "error": TaskMeans(tasks)} for kind in self._names}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -44,16 +52,18 @@ class TaskLog(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._val_nll.add(outputs["nll"], batch.task)
-        self._val_error.add(outputs["error"], batch.task)
+        for position, (kind, found) in enumerate(outputs.items()):
+            for told, rows in {None: batch.condition == position, kind: batch.descriptors[kind] >= 0}.items():
+                for name, means in self._validation.get(told, {}).items():
+                    means.add(found[name][rows], batch.task[rows])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         total = _total(trainer)
-        report(
-            trainer,
-            self._val_nll.compute("val/nll", balanced=True, total=total)
-            | self._val_error.compute("val/action_error", balanced=True, total=total),
-        )
+        metrics: dict[str, float] = {}
+        for kind, means in self._validation.items():
+            metrics |= means["nll"].compute(f"{self._names[kind]}nll", balanced=True, total=total)
+            metrics |= means["error"].compute(f"{self._names[kind]}action_error", balanced=True, total=total)
+        report(trainer, metrics)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint[_STATE] = _total(trainer)(self._train_nll.state).cpu()

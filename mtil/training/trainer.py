@@ -15,6 +15,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import Strategy
 
+from mtil.encoders.config import encoder_parts
 from mtil.errors import ConfigError
 from mtil.ranks import Rank, this_rank
 from mtil.training.callbacks import LastCheckpoint, StepProgress
@@ -137,7 +138,7 @@ def _callbacks(config: ExperimentConfig, run: Path, tasks: Sequence[str]) -> lis
     options, average = config.trainer, WeightEMA(config.optimizer.ema_decay)
     return [
         average,
-        TaskLog(tasks, every=options.log_every),
+        TaskLog(tasks, tuple(encoder_parts(config.policy.task_encoder)), every=options.log_every),
         *([_rollouts(config, average, tasks, every=options.rollout_every)] if options.rollout_every else []),
         *([StepProgress()] if options.progress_bar else []),
         LastCheckpoint(run / "checkpoints", every=options.checkpoint_every, keep_every=options.keep_every),

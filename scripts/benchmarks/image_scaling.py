@@ -90,7 +90,7 @@ def _noise(rng: np.random.Generator, steps: int, pixels: int) -> Episode:
 
 def _module(path: Path) -> DemoDataModule:
     config = DataConfig(path=path, observations=("proprio", KEY), batch_size=BATCH, validation_fraction=0)
-    return DemoDataModule(config, history=HISTORY, chunk=CHUNK, kinds=("language",), seed=0)
+    return DemoDataModule(config, history=HISTORY, chunk=CHUNK, kinds={"language": 1.0}, seed=0)
 
 
 def _run(*arguments: str) -> str:

@@ -119,7 +119,7 @@ def _ours(path: Path, options: argparse.Namespace) -> DemoDataModule:
     features = open_tasks(path)[0].observations.values()
     keys = (*(feature.key for feature in features if feature.kind == "state"), *options.images)
     config = DataConfig(path=path, observations=keys, batch_size=options.batch_size, validation_fraction=0)
-    return DemoDataModule(config, history=HISTORY, chunk=CHUNK, kinds=("language",), seed=0)
+    return DemoDataModule(config, history=HISTORY, chunk=CHUNK, kinds={"language": 1.0}, seed=0)
 
 
 def _reader(ours: DemoDataModule, file: Path, cache: str | None) -> SequenceDataset:

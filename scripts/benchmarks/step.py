@@ -29,6 +29,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from mtil.config import read
 from mtil.data.batch import Batch
 from mtil.data.datamodule import DemoDataModule
+from mtil.encoders.config import kind_weights
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig, presets
 from mtil.training.experiment import ensure_data
@@ -51,7 +52,7 @@ def main() -> None:
         config.data,
         history=config.policy.history,
         chunk=config.policy.chunk,
-        kinds=(config.policy.task_encoder.kind,),
+        kinds=kind_weights(config.policy.task_encoder),
         seed=0,
     )
     policy = Policy(config.policy, data.store.spec)

@@ -142,7 +142,7 @@ def _losses(checkpoint: Path, setting: Setting, held_out: Path) -> dict[str, dic
     """Mean NLL and action error of the held-out demonstrations of every task, told by each of its sentences in turn."""
     policy = load_policy(checkpoint).policy
     store = DemoStore.open(held_out, tasks=policy.spec.task_names)
-    windows = WindowDataset(store, torch.arange(len(store.length)), history=1, chunk=1, kinds=("language",), seed=0)
+    windows = WindowDataset(store, torch.arange(len(store.length)), history=1, chunk=1, kinds={"language": 1.0}, seed=0)
     found: dict[str, dict[str, float]] = {}
     for index, task in enumerate(policy.spec.tasks):
         batch = windows.__getitems__(Draw.part(0, torch.nonzero(windows.task == index).squeeze(1)))

@@ -34,6 +34,7 @@ def batch_of(**observations: Tensor) -> Batch:
         task=ones,
         weight=ones.float(),
         descriptors={},
+        condition=torch.zeros_like(ones),
     )
 
 

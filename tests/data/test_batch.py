@@ -18,6 +18,7 @@ def batch() -> Batch:
         task=torch.arange(3),
         weight=torch.ones(3),
         descriptors={"language": torch.arange(3)},
+        condition=torch.zeros(3, dtype=torch.long),
     )
 
 
@@ -28,7 +29,7 @@ def tensors(batch: Batch) -> list[Tensor]:
 
 def test_every_tensor_moves(batch: Batch) -> None:
     moved = batch.to("meta")
-    assert len(tensors(moved)) == 10
+    assert len(tensors(moved)) == 11
     assert all(tensor.device.type == "meta" for tensor in tensors(moved))
     assert [tensor.shape for tensor in tensors(moved)] == [tensor.shape for tensor in tensors(batch)]
     assert all(tensor.device.type == "cpu" for tensor in tensors(batch))

@@ -24,7 +24,7 @@ HISTORY, CHUNK = 3, 4
 
 def module(path: Path, *, seed: int = 0, **options: Any) -> DemoDataModule:
     config = DataConfig.model_validate({"path": path, "batch_size": 12, **options})
-    return DemoDataModule(config, history=HISTORY, chunk=CHUNK, kinds=("one_hot", "language"), seed=seed)
+    return DemoDataModule(config, history=HISTORY, chunk=CHUNK, kinds={"one_hot": 1.0, "language": 1.0}, seed=seed)
 
 
 def first(data: DemoDataModule, count: int) -> list[Batch]:
@@ -108,7 +108,7 @@ def test_batches_hold_the_images_of_their_windows_as_they_are_stored(three_tasks
 def test_a_chunk_longer_than_any_episode(three_tasks: Path) -> None:
     longest = int(module(three_tasks).store.length.max())
     with pytest.raises(ConfigError, match=rf"policy\.chunk: expected at most {longest}, .*longest episode, found 99"):
-        DemoDataModule(DataConfig(path=three_tasks), history=1, chunk=99, kinds=("one_hot",), seed=0)
+        DemoDataModule(DataConfig(path=three_tasks), history=1, chunk=99, kinds={"one_hot": 1.0}, seed=0)
 
 
 def test_a_batch_is_its_windows_one_by_one(three_tasks: Path) -> None:
@@ -256,10 +256,32 @@ def test_workers_change_nothing(three_tasks: Path, observations: list[str] | Non
 
 
 def test_language_needs_sentences(three_tasks: Path) -> None:
-    with h5py.File(three_tasks / "push.hdf5", "r+") as file:
+    silence(three_tasks / "push.hdf5")
+    config = DataConfig.model_validate({"path": three_tasks})
+    with pytest.raises(DatasetError, match=f"{three_tasks}: tasks that language cannot tell: push; language needs"):
+        DemoDataModule(config, history=1, chunk=1, kinds={"language": 1.0}, seed=0)
+
+
+def test_a_task_without_sentences_is_told_otherwise(three_tasks: Path) -> None:
+    silence(three_tasks / "push.hdf5")
+    data = module(three_tasks)
+    silent = data.store.spec.position("push")
+    for batch in first(data, 20):
+        assert ((batch.descriptors["language"] < 0) == (batch.task == silent)).all()
+        assert not batch.condition[batch.task == silent].any()  # one_hot is the first kind
+
+
+def test_each_kind_has_its_share_in_a_batch(three_tasks: Path) -> None:
+    for batch in first(module(three_tasks), 20):
+        for task in range(3):
+            share = batch.condition[batch.task == task].float().mean()
+            assert 0.25 <= share <= 0.75
+
+
+def silence(path: Path) -> None:
+    """Take a task's sentences away."""
+    with h5py.File(path, "r+") as file:
         del file["data"].attrs["problem_info"]
-    with pytest.raises(DatasetError, match=f"{three_tasks}: tasks without an instruction: push"):
-        module(three_tasks)
 
 
 def test_states_to_be_told_are_those_of_the_present_step(three_tasks: Path) -> None:

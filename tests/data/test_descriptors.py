@@ -1,12 +1,10 @@
 from collections import Counter
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mtil.data.descriptors import DescriptorTable, descriptor_table
-from mtil.errors import DatasetError
 from mtil.types import DatasetSpec, FeatureSpec, Task
 
 tables = st.lists(st.lists(st.text(), min_size=1, max_size=5), min_size=1, max_size=6)
@@ -41,11 +39,9 @@ def test_names_and_sentences() -> None:
     assert descriptor_table("none", tasks).rows == ["", ""]
 
 
-def test_tasks_that_nobody_can_tell() -> None:
-    tasks = spec(Task("open", ("open it",)), Task("close"), Task("lift"))
-    assert descriptor_table("one_hot", tasks).rows == ["open", "close", "lift"]
-    assert descriptor_table("none", tasks).rows == ["", "", ""]
-    with pytest.raises(
-        DatasetError, match=r"tasks without an instruction: close, lift; .*policy\.task_encoder\.kind=one_hot"
-    ):
-        descriptor_table("language", tasks)
+def test_a_task_that_cannot_be_told_has_no_row() -> None:
+    table = descriptor_table("language", spec(Task("open", ("open it",)), Task("close"), Task("lift", ("up",))))
+    assert table.rows == ["open it", "up"]
+    assert table.count.tolist() == [1, 0, 1]
+    task, share = torch.tensor([0, 1, 2]), torch.full((3,), 0.9, dtype=torch.float64)
+    assert table.draw(task, share).tolist() == [0, -1, 1]

@@ -122,7 +122,9 @@ def apprentice() -> Policy:
             here, there = 3 * torch.randn(2, 64, 1, 2)
             way = (there - here)[:, 0]
             mask = dict.fromkeys(("position", "goal"), torch.ones(64, 2, dtype=torch.bool))
-            found = policy({"position": here, "goal": there}, mask, policy.task_encoder(torch.randint(0, 3, (64,))))
+            found = policy(
+                {"position": here, "goal": there}, mask, policy.task_encoders["one_hot"](torch.randint(0, 3, (64,)))
+            )
             (found.mode[:, 0] - way / way.norm(dim=1, keepdim=True)).square().mean().backward()
             optimizer.step()
             optimizer.zero_grad()

@@ -104,7 +104,11 @@ def test_a_suite_without_a_camera(
 def test_the_table_does_not_depend_on_the_workers(run: Evaluate, save: Callable[..., Path], tmp_path: Path) -> None:
     """A policy for two of the sample's tasks, in Meta-World: the same to the last bit."""
     data = DemoDataModule(
-        DataConfig(path=SAMPLE, tasks=("drawer-close-v3", "reach-v3")), history=2, chunk=1, kinds=("one_hot",), seed=0
+        DataConfig(path=SAMPLE, tasks=("drawer-close-v3", "reach-v3")),
+        history=2,
+        chunk=1,
+        kinds={"one_hot": 1.0},
+        seed=0,
     )
     torch.manual_seed(0)
     policy = Policy(PolicyConfig.model_validate(ONE_HOT), data.store.spec)

@@ -21,7 +21,7 @@ HISTORY, CHUNK = 3, 2
 def data(mixed: Path) -> DemoDataModule:
     """The dataset of a narrow and a wide task, nothing held out."""
     config = DataConfig(path=mixed, validation_fraction=0)
-    return DemoDataModule(config, history=HISTORY, chunk=CHUNK, kinds=("one_hot",), seed=0)
+    return DemoDataModule(config, history=HISTORY, chunk=CHUNK, kinds={"one_hot": 1.0}, seed=0)
 
 
 @pytest.fixture

@@ -12,10 +12,9 @@ from mtil.data.batch import Batch
 from mtil.data.datamodule import DemoDataModule
 from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.config import NormalizationMode
-from mtil.errors import CheckpointError, DatasetError, EncoderError
+from mtil.errors import CheckpointError, EncoderError
 from mtil.policies.config import PolicyConfig
 from mtil.policies.policy import Policy
-from mtil.types import DatasetSpec, Task
 
 MakePolicy = Callable[..., Policy]
 LANGUAGE = {"kind": "language", "model": "/nowhere", "width": 8, "hidden": 8}
@@ -194,10 +193,3 @@ def test_condition_that_it_does_not_take(make_policy: MakePolicy) -> None:
     assert policy.kinds == ("one_hot",)
     with pytest.raises(CheckpointError, match="unknown condition for this policy 'language'; valid: one_hot"):
         policy.embed("language", ["go"])
-
-
-def test_language_needs_an_instruction_for_every_task(data: DemoDataModule) -> None:
-    spec = data.store.spec
-    silent = DatasetSpec((Task("narrow"), spec.tasks[1]), spec.observations, spec.action, spec.widths)
-    with pytest.raises(DatasetError, match="tasks without an instruction: narrow"):
-        Policy(PolicyConfig.model_validate({"task_encoder": LANGUAGE}), silent)

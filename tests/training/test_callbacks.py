@@ -37,7 +37,7 @@ class Witness(Callback):
 
 def run(config: ExperimentConfig, folder: Path) -> tuple[Witness, ImitationModule]:
     (folder / "checkpoints").mkdir()
-    data = DemoDataModule(config.data, history=1, chunk=1, kinds=("one_hot",), seed=0)
+    data = DemoDataModule(config.data, history=1, chunk=1, kinds={"one_hot": 1.0}, seed=0)
     torch.manual_seed(0)
     policy = Policy(config.policy, data.store.spec)
     policy.fit(data.statistics)

@@ -49,7 +49,7 @@ def test_the_gradient_is_that_of_the_loss(run: Path, make_config: MakeConfig, op
     """By finite differences of the policy's own NLL, without dropout."""
     config = make_config(opposites, policy=LANGUAGE)
     loaded = load_policy(run)
-    data = DemoDataModule(config.data, history=1, chunk=1, kinds=("language",), seed=0)
+    data = DemoDataModule(config.data, history=1, chunk=1, kinds={"language": 1.0}, seed=0)
     gradient = LossGradient(loaded, data.train, config)
     windows, telling = np.arange(0, len(data.train), 9), np.arange(0, len(data.train), 9) % 2
     weight = np.linspace(0.1, 1, len(windows))
@@ -76,7 +76,7 @@ def test_the_population_is_the_training_windows_and_their_sentences(
     run: Path, make_config: MakeConfig, opposites: Path
 ) -> None:
     config = make_config(opposites, policy=LANGUAGE)
-    data = DemoDataModule(config.data, history=1, chunk=1, kinds=("language",), seed=0)
+    data = DemoDataModule(config.data, history=1, chunk=1, kinds={"language": 1.0}, seed=0)
     population = LossGradient(load_policy(run), data.train, config).population
     assert population.task.tolist() == data.train.task.tolist()
     assert population.tellings.tolist() == [2, 2]
@@ -123,7 +123,7 @@ def test_the_first_objective_is_what_the_run_is_trained_on(
     config = make_config(uneven, data={"sampling": sampling}, trainer=STEPS)
     found = diagnose(run_of(config, tmp_path / "run"), batches=2, seed=0).interference
     assert [objective.objective for objective in found.objectives] == names
-    data = DemoDataModule(config.data, history=1, chunk=1, kinds=("one_hot",), seed=0)
+    data = DemoDataModule(config.data, history=1, chunk=1, kinds={"one_hot": 1.0}, seed=0)
     draws = zip(range(400), data.train_dataloader().batch_sampler, strict=False)  # type: ignore[arg-type]
     drawn = torch.cat([data.train.task[draw.windows] for _, draw in draws])
     assert found.objectives[0].weights == pytest.approx((drawn.bincount() / len(drawn)).tolist(), abs=0.005)

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 import torch
 from lightning import LightningModule, Trainer
@@ -108,7 +109,7 @@ def test_it_learns(finished: Path) -> None:
 
 def test_the_saved_policy_is_the_validated_one(config: ExperimentConfig, finished: Path) -> None:
     """Validation at the last step, and the checkpoint of that step, both use the averaged weights."""
-    data = DemoDataModule(config.data, history=2, chunk=2, kinds=("one_hot",), seed=config.seed)
+    data = DemoDataModule(config.data, history=2, chunk=2, kinds={"one_hot": 1.0}, seed=config.seed)
     batch = data.validation.__getitems__(Draw.part(0, torch.arange(len(data.validation))))
     policy = load_policy(finished).policy
     with torch.no_grad():
@@ -119,7 +120,7 @@ def test_the_saved_policy_is_the_validated_one(config: ExperimentConfig, finishe
 
 def test_the_task_matters(config: ExperimentConfig, finished: Path) -> None:
     """At the same states the tasks do the opposite: told the other task, the policy is wrong."""
-    data = DemoDataModule(config.data, history=2, chunk=2, kinds=("one_hot",), seed=config.seed)
+    data = DemoDataModule(config.data, history=2, chunk=2, kinds={"one_hot": 1.0}, seed=config.seed)
     batch = data.validation.__getitems__(Draw.part(0, torch.arange(len(data.validation))))
     policy = load_policy(finished).policy
     names = policy.spec.task_names
@@ -129,6 +130,26 @@ def test_the_task_matters(config: ExperimentConfig, finished: Path) -> None:
             for told in (names, names[::-1])
         )
     assert wrong.mean() > right.mean() + 1
+
+
+def test_several_kinds_of_descriptor(make_config: MakeConfig, mixed: Path, tmp_path: Path, cache: Path) -> None:
+    """One policy takes each; the validation tells them apart, and a task that lacks one is served by the other."""
+    data = shutil.copytree(mixed, tmp_path / "demos")
+    with h5py.File(data / "narrow.hdf5", "r+") as file:
+        del file["data"].attrs["problem_info"]
+    encoder = {"kind": "multimodal", "one_hot": {"width": 8}, "language": {"width": 8}}
+    config = make_config(data, policy={"task_encoder": encoder}, trainer={"max_steps": 20, "validate_every": 10})
+    run = tmp_path / "run"
+    said = start(config, run)
+    assert "conditioned on one_hot, language" in said
+    assert "told otherwise than by language, which they lack: narrow" in said
+    for name in ("val/nll", "val/one_hot/nll", "val/language/action_error", "val/one_hot/nll/narrow"):
+        assert list(metrics(run, name)) == [10, 20], name
+    assert not metrics(run, "val/language/nll/narrow")
+    policy = load_policy(run).policy
+    assert policy.kinds == ("one_hot", "language")
+    assert policy.default_kind == "language"
+    assert not torch.equal(policy.embed("one_hot", ["wide"]), policy.embed("language", ["stir it"]))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +191,7 @@ def test_says_what_it_does(finished: Path, config: ExperimentConfig, tmp_path: P
 
 
 def test_counts_what_sees_and_what_is_frozen(config: ExperimentConfig) -> None:
-    spec = DemoDataModule(config.data, history=1, chunk=1, kinds=("one_hot",), seed=0).store.spec
+    spec = DemoDataModule(config.data, history=1, chunk=1, kinds={"one_hot": 1.0}, seed=0).store.spec
     camera = FeatureSpec("front_image", (16, 16, 3), "uint8", "image")
     blind, seeing = (
         Policy(config.policy, replace(spec, observations=(*spec.observations, *cameras))) for cameras in ((), (camera,))
@@ -273,7 +294,7 @@ def test_data_that_have_changed(
 def test_language_without_instructions(make_config: MakeConfig, opposites: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(opposites, tmp_path / "data"))
     rewrite(data / "left.hdf5", Task("left"))
-    with pytest.raises(DatasetError, match="tasks without an instruction: left"):
+    with pytest.raises(DatasetError, match="tasks that language cannot tell: left"):
         start(make_config(data, policy=LANGUAGE), tmp_path / "run")
 
 

@@ -10,6 +10,7 @@ import torch
 from mtil.data.batch import Batch
 from mtil.data.datamodule import DemoDataModule
 from mtil.data.sampling import Draw
+from mtil.encoders.config import kind_weights
 from mtil.policies.checkpoint import CARD, Card
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig
@@ -26,7 +27,7 @@ def config(make_config: MakeConfig, mixed: Path) -> ExperimentConfig:
 
 
 def data_of(config: ExperimentConfig) -> DemoDataModule:
-    kinds = (config.policy.task_encoder.kind,)
+    kinds = kind_weights(config.policy.task_encoder)
     return DemoDataModule(config.data, history=config.policy.history, chunk=config.policy.chunk, kinds=kinds, seed=0)
 
 
@@ -66,10 +67,37 @@ def test_the_ranks_losses_average_to_that_of_one(config: ExperimentConfig) -> No
     torch.testing.assert_close(whole, torch.stack(split).mean())
 
 
-def test_validation_computes_nll_and_error(config: ExperimentConfig) -> None:
+SEVERAL = {"kind": "multimodal", "one_hot": {"width": 8}, "language": {"width": 8}, "weights": {"language": 2}}
+
+
+def test_each_example_is_conditioned_on_its_kind(make_config: MakeConfig, mixed: Path, cache: Path) -> None:
+    config = make_config(mixed, policy={"task_encoder": SEVERAL})
+    data = data_of(config)
+    module, batch = module_of(config, data), batch_of(data)
+    z = module.embed(batch)
+    assert 0 < batch.condition.sum() < len(batch)
+    assert batch.condition.float().mean() == pytest.approx(2 / 3, abs=0.1)
+    sentences = [sentence for task in data.store.spec.tasks for sentence in task.instructions]
+    for row in range(len(batch)):
+        name = data.store.spec.task_names[batch.task[row]]
+        told = (("one_hot", name), ("language", sentences[batch.descriptors["language"][row]]))[batch.condition[row]]
+        torch.testing.assert_close(z[row], module.policy.embed(told[0], [told[1]])[0])
+
+
+def test_validation_is_of_every_kind(make_config: MakeConfig, mixed: Path, cache: Path) -> None:
+    config = make_config(mixed, policy={"task_encoder": SEVERAL})
     data = data_of(config)
     module, batch = module_of(config, data), batch_of(data)
     outputs = module.validation_step(batch, 0)
+    assert list(outputs) == ["one_hot", "language"]
+    for kind in module.policy.kinds:
+        torch.testing.assert_close(outputs[kind]["nll"], module.policy.nll(batch, module.embed(batch, kind)))
+
+
+def test_validation_computes_nll_and_error(config: ExperimentConfig) -> None:
+    data = data_of(config)
+    module, batch = module_of(config, data), batch_of(data)
+    outputs = module.validation_step(batch, 0)["one_hot"]
     torch.testing.assert_close(outputs["nll"], module.training_step(batch, 0)["nll"])
     assert outputs["error"].shape == (len(batch),)
 
@@ -105,7 +133,7 @@ def test_images_are_augmented_in_training_alone(seeing: tuple[ImitationModule, B
     module, batch = seeing
     plain = module.policy.nll(batch, module.embed(batch))
     assert not torch.equal(module.training_step(batch, 0)["nll"], plain)
-    assert torch.equal(module.validation_step(batch, 0)["nll"], plain)
+    assert torch.equal(module.validation_step(batch, 0)["one_hot"]["nll"], plain)
     assert torch.equal(module.eval().training_step(batch, 0)["nll"], plain)  # as it is diagnosed
 
 

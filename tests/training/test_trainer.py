@@ -34,7 +34,7 @@ class AtStep(Callback):
 
 def train_until(config: ExperimentConfig, run: Path, action: Callable[[], object]) -> None:
     """A run in which something happens after step 3."""
-    data = DemoDataModule(config.data, history=1, chunk=1, kinds=("one_hot",), seed=0)
+    data = DemoDataModule(config.data, history=1, chunk=1, kinds={"one_hot": 1.0}, seed=0)
     policy = Policy(config.policy, data.store.spec)
     policy.fit(data.statistics)
     with quiet():
