@@ -148,6 +148,7 @@ class DatasetSpec:
         action: The action.
         widths: By key of a state or action, the dimensions that each task has.
         targets: States that the policy does not see, but learns to tell from its images.
+        clip: What a frame of a clip that shows a task is, if tasks are shown.
     """
 
     tasks: tuple[Task, ...]
@@ -155,6 +156,7 @@ class DatasetSpec:
     action: FeatureSpec
     widths: Mapping[str, tuple[int, ...]]
     targets: tuple[FeatureSpec, ...] = ()
+    clip: FeatureSpec | None = None
 
     def position(self, task: str) -> int:
         """Index of a task.
@@ -204,4 +206,5 @@ class DatasetSpec:
             action=feature(values["action"]),
             widths={key: tuple(widths) for key, widths in values["widths"].items()},
             targets=tuple(feature(found) for found in values.get("targets", ())),  # earlier checkpoints have none
+            clip=feature(values["clip"]) if values.get("clip") else None,
         )

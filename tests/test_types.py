@@ -45,6 +45,7 @@ def stored_specs(draw: st.DrawFn) -> dict[str, Any]:
         "action": feature("actions", "float64", "action"),
         "widths": widths,
         "targets": [feature(key, "float32", "state") for key in keys[:told]],
+        "clip": image("clips") if draw(st.booleans()) else None,
     }
 
 

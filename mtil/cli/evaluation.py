@@ -16,9 +16,13 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the placements, which are never those of training")] = 0,
     tasks: Annotated[str | None, typer.Option(help="Comma-separated; by default all that the policy knows")] = None,
     condition: Annotated[
-        str | None, typer.Option(help="one_hot, language or none; by default what the policy takes")
+        str | None, typer.Option(help="one_hot, language, video or none; by default language, if it takes that")
     ] = None,
     instructions: Annotated[Path | None, typer.Option(help="Other sentences: YAML {task: [sentence, ...]}")] = None,
+    videos: Annotated[
+        Path | None, typer.Option(help="Videos that show the tasks, a folder each; else held-out demonstrations do")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Clips of a task whose mean is its z, where they show it")] = 3,
     control: Annotated[
         str | None, typer.Option(metavar="wrong|absent", help="Tell each task as another one, or not at all (z = 0)")
     ] = None,
@@ -49,6 +53,8 @@ def evaluate(
         condition=condition,
         instructions=instructions,
         control=read_control(control),
+        videos=videos,
+        clips=clips,
     )
     alone = None if replay is None else Replay.read(replay)
     result = evaluate_checkpoint(policy, settings, replay=alone, video=video, workers=workers, json=json)

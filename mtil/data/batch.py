@@ -1,13 +1,13 @@
 """What the loader hands to the policy.
 
-Legend: B batch, H history, K chunk, A action dimensions, D state dimensions, h x w pixels.
+Legend: B batch, F frames of a clip, H history, K chunk, A action dimensions, D state dimensions, h x w pixels.
 """
 
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 
@@ -27,6 +27,7 @@ class Batch:
         condition: Position, among these kinds, of the one that the example is conditioned on.
         targets: By key, the present states that the policy does not see, but learns to tell.
         target_mask: By key, their dimensions that the example's task has.
+        clips: Frames of clips that show tasks, if any do: descriptors of kind "video" are rows of these.
     """
 
     observations: dict[str, Shaped[Tensor, "B H ..."]]
@@ -40,6 +41,7 @@ class Batch:
     condition: Int[Tensor, " B"]
     targets: dict[str, Float[Tensor, "B _"]] = field(default_factory=dict)
     target_mask: dict[str, Bool[Tensor, "B _"]] = field(default_factory=dict)
+    clips: UInt8[Tensor, "_ F h w 3"] | None = None
 
     def __len__(self) -> int:
         return len(self.task)
@@ -54,6 +56,8 @@ class Batch:
 
     def _map(self, function: Any) -> "Batch":
         def apply(value: Any) -> Any:
-            return {k: function(v) for k, v in value.items()} if isinstance(value, dict) else function(value)
+            if isinstance(value, dict):
+                return {key: function(tensor) for key, tensor in value.items()}
+            return None if value is None else function(value)
 
         return replace(self, **{each.name: apply(getattr(self, each.name)) for each in fields(self)})

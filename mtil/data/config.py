@@ -39,6 +39,15 @@ class AugmentationConfig(Config):
     hue: float = Field(default=0.02, ge=0, le=0.5, description="Share of the circle of hues, each way")
 
 
+class ClipsConfig(Config):
+    """What shows the tasks: other demonstrations of them as a camera saw these, and videos."""
+
+    images: str = Field(description="Image key of the demonstrations; it need not be among the observations")
+    videos: Path | None = Field(
+        default=None, description="A folder of videos beside the demonstrations, in one folder a task"
+    )
+
+
 class DataConfig(Config):
     """Demonstrations and batches."""
 
@@ -48,6 +57,9 @@ class DataConfig(Config):
     )
     targets: tuple[str, ...] = Field(
         default=(), description="State keys that the policy does not see, but learns to tell from its images"
+    )
+    clips: ClipsConfig | None = Field(
+        default=None, description="What shows the tasks, to a policy that is told them by video"
     )
     tasks: tuple[str, ...] | None = Field(default=None, description="Tasks to train on; null: all")
     batch_size: PositiveInt = Field(default=256, description="Windows in a batch, over all devices")

@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int, Shaped
 from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mtil.data.batch import Batch
+from mtil.data.clips import Clips, clips_of, held_out_clips
 from mtil.data.config import DataConfig, StratifiedSampling, UniformSampling
-from mtil.data.descriptors import DescriptorKind, descriptor_table
-from mtil.data.mixing import KindMix
+from mtil.data.descriptors import DescriptorKind
 from mtil.data.sampling import Draw, SequentialBatchSampler, StratifiedBatchSampler
 from mtil.data.split import split
 from mtil.data.store import DemoStore
+from mtil.data.telling import Telling
+from mtil.data.videos import read_videos
 from mtil.data.windows import Windows
 from mtil.errors import ConfigError, DatasetError, unknown
 
@@ -33,6 +35,8 @@ class WindowDataset(Dataset[Batch]):
         history: Observations in a window.
         chunk: Actions in a window.
         kinds: Kinds of descriptor, one of each for every example, and how often it is conditioned on that one.
+        clips: What shows the tasks, where that is one of the kinds; an episode's position in it is that in `episodes`.
+        every_kind: See `Telling`.
         seed: With the step, decides which descriptor and which kind.
 
     Raises:
@@ -47,6 +51,8 @@ class WindowDataset(Dataset[Batch]):
         history: int,
         chunk: int,
         kinds: Mapping[DescriptorKind, float],
+        clips: Clips | None = None,
+        every_kind: bool = False,
         seed: int,
     ) -> None:
         start, length = store.start[episodes].numpy(), store.length[episodes].numpy()
@@ -61,9 +67,7 @@ class WindowDataset(Dataset[Batch]):
         self._observation_mask = {state.key: spec.valid(state) for state in states}
         self._actions = store.features[spec.action.key].numpy()
         self._action_mask = np.pad(spec.valid(spec.action), ((0, 1), (0, 0)))  # the last row is that of padding
-        self._tables: dict[DescriptorKind, DescriptorTable] = {kind: descriptor_table(kind, spec) for kind in kinds}
-        self._mix = KindMix(kinds, self._tables, spec.task_names)
-        self._seed = seed
+        self._telling = Telling(kinds, spec, clips=clips, every=every_kind, seed=seed)
 
     @property
     def task(self) -> Int[Tensor, " W"]:
@@ -73,7 +77,7 @@ class WindowDataset(Dataset[Batch]):
     @property
     def lacking(self) -> dict[DescriptorKind, list[int]]:
         """By kind of descriptor, positions of the tasks that have none and are told in the other kinds."""
-        return {kind: np.flatnonzero(table.count == 0).tolist() for kind, table in self._tables.items()}
+        return self._telling.lacking
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -83,7 +87,7 @@ class WindowDataset(Dataset[Batch]):
         windows = draw.windows.numpy()
         rows, task = self._windows.rows(windows), self._task.take(windows)
         owner = np.where(rows.chunk_mask, task[:, None], -1)  # of each action
-        descriptors, condition = self._told(torch.from_numpy(task), draw)
+        told = self._telling(task, self._windows.episode.take(windows), draw)
         return Batch(
             observations={key: _take(values, rows.history) for key, values in self._states.items()}
             | {key: images.take(rows.history) for key, images in self._images.items()},
@@ -93,21 +97,12 @@ class WindowDataset(Dataset[Batch]):
             action_mask=_take(self._action_mask, owner),
             task=torch.from_numpy(task),
             weight=draw.weight,
-            descriptors=descriptors,
-            condition=condition,
+            descriptors=told.descriptors,
+            condition=told.condition,
             targets={key: _take(values, rows.history[:, -1]) for key, values in self._targets.items()},
             target_mask={key: _take(valid, task) for key, valid in self._target_mask.items()},
+            clips=told.clips,
         )
-
-    def _told(self, task: Int[Tensor, " B"], draw: Draw) -> tuple[dict[str, Int[Tensor, " B"]], Int[Tensor, " B"]]:
-        """A descriptor of each kind for each example, and the kind that it is conditioned on, whichever rank has it."""
-        generator = torch.Generator().manual_seed(self._seed * 2**32 + draw.step)
-
-        def shares() -> Float[Tensor, " B"]:
-            return torch.rand(draw.size, generator=generator, dtype=torch.float64).index_select(0, draw.places)
-
-        rows = {kind: table.draw(task, shares()) for kind, table in self._tables.items()}
-        return rows, self._mix.draw(task, draw.places, float(torch.rand((), generator=generator, dtype=torch.float64)))
 
 
 def _take(values: Shaped[np.ndarray, "N ..."], rows: Int[np.ndarray, "..."]) -> Tensor:
@@ -133,6 +128,7 @@ class DemoDataModule(LightningDataModule):
         history: Observations in a window.
         chunk: Actions in a window.
         kinds: Kinds of descriptor, one of each for every example, and how often it is conditioned on that one.
+        frames: Of a clip, where tasks are shown.
         seed: Decides the split, the batches and the descriptors.
 
     Attributes:
@@ -148,18 +144,35 @@ class DemoDataModule(LightningDataModule):
     """
 
     def __init__(
-        self, config: DataConfig, *, history: int, chunk: int, kinds: Mapping[DescriptorKind, float], seed: int
+        self,
+        config: DataConfig,
+        *,
+        history: int,
+        chunk: int,
+        kinds: Mapping[DescriptorKind, float],
+        frames: int | None = None,
+        seed: int,
     ) -> None:
         super().__init__()
         self._config, self._seed = config, seed
-        self.store = DemoStore.open(config.path, keys=config.observations, targets=config.targets, tasks=config.tasks)
+        self.store = DemoStore.of(config)
         _check_chunk(chunk, self.store)
         train, validation = split(self.store, config, seed=seed)
         self.statistics = self.store.statistics(train)
+        clips = _clips(config, self.store, train, validation, frames)
         try:
             self.train, self.validation = (
-                WindowDataset(self.store, episodes, history=history, chunk=chunk, kinds=kinds, seed=seed)
-                for episodes in (train, validation)
+                WindowDataset(
+                    self.store,
+                    episodes,
+                    history=history,
+                    chunk=chunk,
+                    kinds=kinds,
+                    clips=shown,
+                    every_kind=episodes is validation,
+                    seed=seed,
+                )
+                for episodes, shown in zip((train, validation), clips, strict=True)
             )
         except DatasetError as error:  # of a descriptor, which does not know where it came from
             raise DatasetError(f"{config.path}: {error}") from None
@@ -209,6 +222,24 @@ class DemoDataModule(LightningDataModule):
 
 def _finished(batch: Any) -> Any:
     return batch
+
+
+def _clips(
+    config: DataConfig, store: DemoStore, train: Int[Tensor, " _"], validation: Int[Tensor, " _"], frames: int | None
+) -> tuple[Clips | None, Clips | None]:
+    """What shows the tasks in training and in validation."""
+    if frames is None:
+        return None, None
+    if config.clips is None:
+        raise ConfigError("data.clips: expected what shows tasks to a policy that is told them by video, found null")
+    assert store.clips is not None
+    videos = None
+    if config.clips.videos is not None:
+        videos = read_videos(config.clips.videos, store.spec.task_names, frames=frames, shape=store.clips.shape)
+    return (
+        clips_of(store, train, frames=frames, videos=videos),
+        held_out_clips(store, train, validation, frames=frames),
+    )
 
 
 def _check_chunk(chunk: int, store: DemoStore) -> None:

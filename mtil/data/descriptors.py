@@ -4,7 +4,7 @@ Legend: B batch.
 """
 
 from collections.abc import Sequence
-from typing import Literal, assert_never
+from typing import Literal, assert_never, get_args
 
 import numpy as np
 import torch
@@ -13,11 +13,17 @@ from torch import Tensor
 
 from mtil.types import DatasetSpec
 
-DescriptorKind = Literal["one_hot", "language", "none"]
+DescriptorKind = Literal["one_hot", "language", "video", "none"]
+
+WrittenKind = Literal["one_hot", "language", "none"]
+"""Of these, a vocabulary has few, which are prepared once; batches refer to them by row."""
+
+WRITTEN: tuple[WrittenKind, ...] = get_args(WrittenKind)
 
 NEEDS: dict[DescriptorKind, str] = {
     "one_hot": "a name",
     "language": "`language_instruction` in problem_info of its file (or choose policy.task_encoder.kind=one_hot)",
+    "video": "a video in data.clips.videos, or two demonstrations, one to show while another is imitated",
     "none": "nothing",
 }
 """What a task must have to be told in a kind."""
@@ -49,7 +55,7 @@ class DescriptorTable:
         return torch.from_numpy(np.where(count > 0, self._first.take(position) + nth, -1))
 
 
-def descriptor_table(kind: DescriptorKind, spec: DatasetSpec) -> DescriptorTable:
+def descriptor_table(kind: WrittenKind, spec: DatasetSpec) -> DescriptorTable:
     """The table of a kind: names for `one_hot`, instructions for `language`, nothing for `none`."""
     match kind:
         case "one_hot":

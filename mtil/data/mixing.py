@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mtil.data.descriptors import NEEDS, DescriptorKind, DescriptorTable
+from mtil.data.descriptors import NEEDS, DescriptorKind
 from mtil.errors import DatasetError
 
 _GOLDEN_SECTION = (5**0.5 - 1) / 2  # its multiples spread evenly over [0, 1), in any stretch of them
@@ -24,7 +24,8 @@ class KindMix:
 
     Args:
         weights: Relative share of each kind, in the order that `draw` numbers them by.
-        tables: Descriptors of each kind. A task that lacks a kind is served by those that it has, in their proportion.
+        counts: Descriptors of each kind that each task has. One that lacks a kind is served by those that it has, in
+            their proportion.
         tasks: Names, in order.
 
     Attributes:
@@ -37,13 +38,13 @@ class KindMix:
     def __init__(
         self,
         weights: Mapping[DescriptorKind, float],
-        tables: Mapping[DescriptorKind, DescriptorTable],
+        counts: Mapping[DescriptorKind, Int[np.ndarray, " T"]],
         tasks: list[str],
     ) -> None:
-        present = np.stack([tables[kind].count > 0 for kind in weights], axis=1)
+        present = np.stack([counts[kind] > 0 for kind in weights], axis=1)
         wanted = present * np.array([float(weight) for weight in weights.values()])
         for kind in weights:
-            if not tables[kind].count.any():
+            if not counts[kind].any():
                 raise DatasetError(f"no task can be told by {kind}; each needs {NEEDS[kind]}")
         untold = [tasks[position] for position in np.flatnonzero(~present.any(1))]
         if untold:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mtil.data.config import DataConfig
 from mtil.data.defects import ACTIONS
 from mtil.data.frames import Frames
 from mtil.data.hdf5 import TaskFile, open_tasks
@@ -29,6 +30,7 @@ class DemoStore:
         spec: Tasks and features.
         features: By key, states and actions alike, in memory.
         images: By key, the images, which are read when they are asked for.
+        clips: Images that clips of the demonstrations are made of, if any are.
         task: Position of each episode's task.
         start: First row of each episode.
         length: Steps of each episode.
@@ -38,6 +40,7 @@ class DemoStore:
     spec: DatasetSpec
     features: Mapping[str, Float[Tensor, "N _"]]
     images: Mapping[str, Frames]
+    clips: Frames | None
     task: Int[Tensor, " E"]
     start: Int[Tensor, " E"]
     length: Int[Tensor, " E"]
@@ -49,6 +52,7 @@ class DemoStore:
         *,
         keys: Sequence[str] | None = None,
         targets: Sequence[str] = (),
+        clips: str | None = None,
         tasks: Sequence[str] | None = None,
     ) -> "DemoStore":
         """Read a file or folder of demonstrations.
@@ -57,13 +61,14 @@ class DemoStore:
             path: A robomimic file, or a folder with one a task.
             keys: Observations wanted, states or images that every task has; None: every state.
             targets: States wanted beside them, to be told from images.
+            clips: Images wanted to show tasks by.
             tasks: Tasks wanted, in the order that they get in the vocabulary; None: all, by name of their file.
 
         Raises:
             DatasetError: The demonstrations have a defect, or lack a key or task asked for, or nothing is.
         """
         files = _select(open_tasks(path), tasks)
-        spec = _spec(files, _keys(files, keys), _targets(files, targets))
+        spec = _spec(files, _keys(files, keys), _targets(files, targets), _clips(files, clips))
         states = [*(feature for feature in spec.observations if feature.kind == "state"), *spec.targets]
         images = [feature.key for feature in spec.observations if feature.kind == "image"]
         length = torch.tensor([steps for file in files for steps in file.lengths])
@@ -71,10 +76,26 @@ class DemoStore:
             spec=spec,
             features=_read(files, (*states, spec.action)),
             images={key: Frames(files, key) for key in images},
+            clips=None if clips is None else Frames(files, clips),
             task=torch.arange(len(files)).repeat_interleave(torch.tensor([len(file.demos) for file in files])),
             start=length.cumsum(0) - length,
             length=length,
             filters=_filters(files),
+        )
+
+    @staticmethod
+    def of(config: DataConfig) -> "DemoStore":
+        """The demonstrations that a configuration names.
+
+        Raises:
+            DatasetError: As `open` does.
+        """
+        return DemoStore.open(
+            config.path,
+            keys=config.observations,
+            targets=config.targets,
+            clips=None if config.clips is None else config.clips.images,
+            tasks=config.tasks,
         )
 
     def valid(self, key: str) -> Bool[Tensor, "tasks _"]:
@@ -131,7 +152,20 @@ def _targets(files: list[TaskFile], wanted: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(wanted))
 
 
-def _spec(files: list[TaskFile], keys: Sequence[str], targets: Sequence[str]) -> DatasetSpec:
+def _clips(files: list[TaskFile], wanted: str | None) -> FeatureSpec | None:
+    """The images to show tasks by, checked to be in every file and of one size."""
+    if wanted is None:
+        return None
+    found = []
+    for file in files:
+        images = {key: feature for key, feature in file.observations.items() if feature.kind == "image"}
+        if wanted not in images:
+            raise DatasetError(f"{file.path}: data.clips: {unknown('image', wanted, images)}")
+        found.append(images[wanted])
+    return found[0]
+
+
+def _spec(files: list[TaskFile], keys: Sequence[str], targets: Sequence[str], clip: FeatureSpec | None) -> DatasetSpec:
     per_task = {key: [file.observations[key] for file in files] for key in (*keys, *targets)} | {
         ACTIONS: [file.action for file in files]
     }
@@ -146,6 +180,7 @@ def _spec(files: list[TaskFile], keys: Sequence[str], targets: Sequence[str]) ->
             if widest[key].kind != "image"
         },
         targets=tuple(widest[key] for key in targets),
+        clip=clip,
     )
 
 

@@ -1,7 +1,7 @@
 """Windows of time: observation history and action chunk around a step, by index arithmetic alone.
 
-Legend: B batch, H history, K chunk, E episodes, W windows. A window exists for every step of every episode; beyond an
-episode's ends the edge row is repeated and masked, as robomimic's reader pads.
+Legend: B batch, F frames of a clip, H history, K chunk, E episodes, W windows. A window exists for every step of every
+episode; beyond an episode's ends the edge row is repeated and masked, as robomimic's reader pads.
 """
 
 from dataclasses import dataclass
@@ -61,3 +61,11 @@ class Windows:
             chunk=row[:, None] + self._future.take(after, axis=0),
             chunk_mask=self._future_mask.take(after, axis=0),
         )
+
+
+def spread(steps: int, frames: int) -> Int[np.ndarray, " F"]:
+    """Positions of frames in a clip of so many steps: the first, the last, and evenly between them.
+
+    Of a clip that is shorter than F, some are taken twice.
+    """
+    return np.linspace(0, steps - 1, frames).round().astype(np.int64)

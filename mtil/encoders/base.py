@@ -1,19 +1,24 @@
 """What every task encoder is: a descriptor of a task in, an embedding z out.
 
-Legend: N descriptors, B batch, Z width of z.
+Legend: N descriptors, B batch, F frames of a clip, Z width of z, h x w pixels.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
-from jaxtyping import Float, Shaped
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from mtil.data.descriptors import DescriptorKind
 
+Clip = UInt8[np.ndarray, "F h w 3"]
+Descriptor = TypeVar("Descriptor", str, Clip)
 
-class TaskEncoder(nn.Module, ABC):
-    """Turns descriptors of one kind into embeddings.
+
+class TaskEncoder(nn.Module, ABC, Generic[Descriptor]):
+    """Turns descriptors of one kind (names, sentences, frames of videos) into embeddings.
 
     Attributes:
         kind: The kind of descriptor that it takes.
@@ -24,8 +29,8 @@ class TaskEncoder(nn.Module, ABC):
     width: int
 
     @abstractmethod
-    def prepare(self, descriptors: Sequence[str]) -> Shaped[Tensor, "N ..."]:
-        """Everything about raw descriptors (names, sentences) that need not be computed more than once."""
+    def prepare(self, descriptors: Sequence[Descriptor]) -> Shaped[Tensor, "N ..."]:
+        """Everything about raw descriptors that need not be computed more than once."""
 
     @abstractmethod
     def forward(self, prepared: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B Z"]:

@@ -12,76 +12,6 @@ Keypoints = Annotated[int, Field(ge=1, description="Places in the image that the
 Strength = Annotated[bool, Field(description="Whether it is told how clearly each is seen, too")]
 
 
-class OneHotConfig(Config):
-    """A learned vector for each task of the vocabulary."""
-
-    kind: Literal["one_hot"] = "one_hot"
-    width: PositiveInt = Field(default=64, description="Size of z")
-
-
-class UnconditionalConfig(Config):
-    """One learned vector for all tasks: a policy that is not told its task, the control for those that are."""
-
-    kind: Literal["none"] = "none"
-    width: PositiveInt = Field(default=64, description="Size of z")
-
-
-class LanguageConfig(Config):
-    """A frozen sentence embedding and a trained projection of it."""
-
-    kind: Literal["language"] = "language"
-    model: str = Field(default="all-MiniLM-L6-v2", description="A Hugging Face text encoder: id or local folder")
-    width: PositiveInt = Field(default=64, description="Size of z")
-    hidden: PositiveInt = Field(default=256, description="Width of the projection's hidden layer")
-
-
-class MultimodalConfig(Config):
-    """An encoder for each of several kinds; each example of a batch is conditioned on a descriptor of one of them."""
-
-    kind: Literal["multimodal"] = "multimodal"
-    one_hot: OneHotConfig | None = None
-    language: LanguageConfig | None = None
-    weights: dict[DescriptorKind, PositiveFloat] = Field(
-        default={}, description="How often each kind is drawn, relative to the others; 1 unless given"
-    )
-
-    @model_validator(mode="after")
-    def _in_one_space(self) -> "MultimodalConfig":
-        parts = self.parts
-        if len(parts) < 2:
-            raise ValueError(
-                f"expected two kinds or more, found {', '.join(parts) or 'none'}; valid: one_hot, language"
-            )
-        if len({part.width for part in parts.values()}) > 1:
-            found = ", ".join(f"{kind} {part.width}" for kind, part in parts.items())
-            raise ValueError(f"expected the same width for all kinds, found {found}")
-        for kind in self.weights:
-            if kind not in parts:
-                raise ValueError(f"weights: {kind} is none of this policy's kinds ({', '.join(parts)})")
-        return self
-
-    @property
-    def parts(self) -> dict[DescriptorKind, "SingleEncoderConfig"]:
-        """The encoder of each kind, in order."""
-        parts: dict[DescriptorKind, SingleEncoderConfig | None] = {"one_hot": self.one_hot, "language": self.language}
-        return {kind: part for kind, part in parts.items() if part is not None}
-
-
-SingleEncoderConfig = OneHotConfig | LanguageConfig | UnconditionalConfig
-TaskEncoderConfig = Annotated[SingleEncoderConfig | MultimodalConfig, Field(discriminator="kind")]
-
-
-def encoder_parts(config: TaskEncoderConfig) -> dict[DescriptorKind, SingleEncoderConfig]:
-    """The encoder of each kind of descriptor that a policy takes, in order."""
-    return config.parts if isinstance(config, MultimodalConfig) else {config.kind: config}
-
-
-def kind_weights(config: TaskEncoderConfig) -> dict[DescriptorKind, float]:
-    """How often an example is conditioned on each of these kinds, relative to the others."""
-    weights = config.weights if isinstance(config, MultimodalConfig) else {}
-    return {kind: weights.get(kind, 1.0) for kind in encoder_parts(config)}
-
-
 class _ImageEncoderConfig(Config):
     shared: bool = Field(default=False, description="One encoder for all cameras, told which one; or one for each")
     film: bool = Field(default=True, description="Whether z modulates what is seen, or enters in the trunk alone")
@@ -127,6 +57,120 @@ class PretrainedConfig(_ImageEncoderConfig):
 
 
 ImageEncoderConfig = Annotated[CNNConfig | ResNetConfig | PretrainedConfig, Field(discriminator="kind")]
+
+
+class OneHotConfig(Config):
+    """A learned vector for each task of the vocabulary."""
+
+    kind: Literal["one_hot"] = "one_hot"
+    width: PositiveInt = Field(default=64, description="Size of z")
+
+
+class UnconditionalConfig(Config):
+    """One learned vector for all tasks: a policy that is not told its task, the control for those that are."""
+
+    kind: Literal["none"] = "none"
+    width: PositiveInt = Field(default=64, description="Size of z")
+
+
+class LanguageConfig(Config):
+    """A frozen sentence embedding and a trained projection of it."""
+
+    kind: Literal["language"] = "language"
+    model: str = Field(default="all-MiniLM-L6-v2", description="A Hugging Face text encoder: id or local folder")
+    width: PositiveInt = Field(default=64, description="Size of z")
+    hidden: PositiveInt = Field(default=256, description="Width of the projection's hidden layer")
+
+
+class VideoConfig(Config):
+    """Frames of a clip, each seen by an image encoder, and pooled by attention over time."""
+
+    kind: Literal["video"] = "video"
+    width: PositiveInt = Field(default=64, description="Size of z")
+    frames: PositiveInt = Field(default=4, description="Of a clip, spread evenly over it")
+    backbone: ImageEncoderConfig = Field(
+        default=CNNConfig(channels=(16, 32, 64), film=False), description="What sees a frame; without z, film=false"
+    )
+    features: PositiveInt = Field(default=128, description="Of a frame, in the attention")
+    depth: PositiveInt = Field(default=1, description="Layers of attention")
+    heads: PositiveInt = Field(default=4, description="Of the attention; they share the features")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "VideoConfig":
+        if self.features % self.heads:
+            raise ValueError(f"heads: expected a divisor of the {self.features} features, found {self.heads}")
+        if self.backbone.film:
+            raise ValueError("backbone.film: expected false, since there is no z yet to modulate with; found true")
+        return self
+
+
+class AlignmentConfig(Config):
+    """A loss that draws the z of a clip to that of the sentence which tells the same task."""
+
+    kind: Literal["cosine", "contrastive"] = "cosine"
+    weight: PositiveFloat = Field(default=1.0, description="Beside the NLL of the actions")
+    temperature: PositiveFloat = Field(default=0.1, description="Of the contrastive loss")
+
+
+class MultimodalConfig(Config):
+    """An encoder for each of several kinds; each example of a batch is conditioned on a descriptor of one of them."""
+
+    kind: Literal["multimodal"] = "multimodal"
+    one_hot: OneHotConfig | None = None
+    language: LanguageConfig | None = None
+    video: VideoConfig | None = None
+    weights: dict[DescriptorKind, PositiveFloat] = Field(
+        default={}, description="How often each kind is drawn, relative to the others; 1 unless given"
+    )
+    alignment: AlignmentConfig | None = Field(
+        default=None, description="Of video to language, both of which the policy then takes; null: none"
+    )
+
+    @model_validator(mode="after")
+    def _in_one_space(self) -> "MultimodalConfig":
+        parts = self.parts
+        if len(parts) < 2:
+            raise ValueError(f"expected two or more of {', '.join(self._all)}; found {', '.join(parts) or 'none'}")
+        if len({part.width for part in parts.values()}) > 1:
+            found = ", ".join(f"{kind} {part.width}" for kind, part in parts.items())
+            raise ValueError(f"expected the same width for all kinds, found {found}")
+        if self.alignment is not None and not {"video", "language"} <= parts.keys():
+            raise ValueError(f"alignment: expected video and language among the kinds, found {', '.join(parts)}")
+        for kind in self.weights:
+            if kind not in parts:
+                raise ValueError(f"weights: {kind} is none of this policy's kinds ({', '.join(parts)})")
+        return self
+
+    @property
+    def parts(self) -> dict[DescriptorKind, "SingleEncoderConfig"]:
+        """The encoder of each kind, in order."""
+        return {kind: part for kind, part in self._all.items() if part is not None}
+
+    @property
+    def _all(self) -> dict[DescriptorKind, "SingleEncoderConfig | None"]:
+        return {"one_hot": self.one_hot, "language": self.language, "video": self.video}
+
+
+SingleEncoderConfig = OneHotConfig | LanguageConfig | VideoConfig | UnconditionalConfig
+TaskEncoderConfig = Annotated[SingleEncoderConfig | MultimodalConfig, Field(discriminator="kind")]
+
+
+def encoder_parts(config: TaskEncoderConfig) -> dict[DescriptorKind, SingleEncoderConfig]:
+    """The encoder of each kind of descriptor that a policy takes, in order."""
+    return config.parts if isinstance(config, MultimodalConfig) else {config.kind: config}
+
+
+def kind_weights(config: TaskEncoderConfig) -> dict[DescriptorKind, float]:
+    """How often an example is conditioned on each of these kinds, relative to the others."""
+    weights = config.weights if isinstance(config, MultimodalConfig) else {}
+    return {kind: weights.get(kind, 1.0) for kind in encoder_parts(config)}
+
+
+def clip_frames(config: TaskEncoderConfig) -> int | None:
+    """Frames of the clips that show a policy its tasks, if clips do."""
+    video = encoder_parts(config).get("video")
+    return video.frames if isinstance(video, VideoConfig) else None
+
 
 NormalizationMode = Literal["mean_std", "min_max", "quantile", "none"]
 

@@ -20,7 +20,7 @@ from mtil.encoders.language_model import embed_sentences
 TINY = 1e-12  # variance of an embedding where all training sentences are alike
 
 
-class LanguageEncoder(TaskEncoder):
+class LanguageEncoder(TaskEncoder[str]):
     """Projects sentence embeddings to z. Sentences seen at construction are kept, so that they need no language model.
 
     Args:

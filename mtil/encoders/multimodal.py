@@ -4,6 +4,7 @@ Legend: N descriptors, B batch, Z width of z.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -24,7 +25,7 @@ class TaskEncoders(nn.Module):
         width: Z.
     """
 
-    def __init__(self, encoders: Sequence[TaskEncoder]) -> None:
+    def __init__(self, encoders: Sequence[TaskEncoder[Any]]) -> None:
         super().__init__()
         self.kinds: tuple[DescriptorKind, ...] = tuple(encoder.kind for encoder in encoders)
         self.width = encoders[0].width
@@ -32,20 +33,33 @@ class TaskEncoders(nn.Module):
         assert all(encoder.width == self.width for encoder in encoders), "all kinds share one space"
         self._encoders = nn.ModuleDict(dict(zip(self.kinds, encoders, strict=True)))
 
-    def __getitem__(self, kind: DescriptorKind) -> TaskEncoder:
+    def __getitem__(self, kind: DescriptorKind) -> TaskEncoder[Any]:
         return self._encoders[kind]  # type: ignore[return-value]
 
     def forward(
-        self, prepared: Mapping[str, Shaped[Tensor, "B ..."]], condition: Int[Tensor, " B"]
+        self,
+        prepared: Mapping[str, Shaped[Tensor, "_ ..."]],
+        rows: Mapping[str, Int[Tensor, " B"]],
+        condition: Int[Tensor, " B"],
     ) -> Float[Tensor, "B Z"]:
         """The embedding of each example.
 
         Args:
-            prepared: By kind, a prepared descriptor of each example; those of another kind than its own are not read.
+            prepared: By kind, prepared descriptors.
+            rows: By kind, which of them is each example's; those of another kind than its own are not looked at.
             condition: Position of its kind.
         """
         if len(self.kinds) == 1:
-            return self[self.kinds[0]](prepared[self.kinds[0]])
+            return self._embed(self.kinds[0], prepared, rows[self.kinds[0]])
         groups = [(condition == position).nonzero().squeeze(1) for position in range(len(self.kinds))]
-        z = [self[kind](prepared[kind][rows]) for kind, rows in zip(self.kinds, groups, strict=True)]
+        z = [self._embed(kind, prepared, rows[kind][group]) for kind, group in zip(self.kinds, groups, strict=True)]
         return torch.cat(z)[torch.cat(groups).argsort()]
+
+    def _embed(
+        self, kind: DescriptorKind, prepared: Mapping[str, Shaped[Tensor, "_ ..."]], rows: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B Z"]:
+        """Embeddings by one encoder; of clips, which cost the most and which many examples share, each one once."""
+        if kind != "video":
+            return self[kind](prepared[kind][rows])
+        needed, row = rows.unique(return_inverse=True)
+        return self[kind](prepared[kind][needed])[row]

@@ -13,7 +13,7 @@ from mtil.encoders.base import TaskEncoder
 from mtil.errors import EncoderError, unknown
 
 
-class OneHotEncoder(TaskEncoder):
+class OneHotEncoder(TaskEncoder[str]):
     """A learned vector a task (a one-hot vector times a matrix).
 
     Args:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mtil.encoders.base import TaskEncoder
 
 
-class UnconditionalEncoder(TaskEncoder):
+class UnconditionalEncoder(TaskEncoder[str]):
     """One learned vector, whatever the task: what a policy then does, it does by what it sees alone.
 
     Args:

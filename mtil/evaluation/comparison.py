@@ -181,7 +181,7 @@ def _check_seeds(results: Sequence[tuple[str, EvaluationResult]]) -> None:
     """Seeds of one training are told alike, and are not one policy given twice."""
     (name, first), *others = results
     for other, result in others:
-        for what in ("condition", "control", "instructions"):
+        for what in ("condition", "control", "instructions", "videos", "clips"):
             ours, theirs = getattr(first.protocol, what), getattr(result.protocol, what)
             if ours != theirs:
                 raise CheckpointError(f"{name} and {other}: not seeds of one training: {what} {ours} and {theirs}")

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mtil.config import read_yaml
 from mtil.errors import CheckpointError, ConfigError, SimulatorError, unknown
+from mtil.evaluation.showing import Showing, Shown
 from mtil.policies.policy import Policy
 from mtil.sim.base import Simulator
 
@@ -51,15 +52,24 @@ def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | N
 
 @torch.inference_mode()
 def descriptors(
-    policy: Policy, kind: str, tasks: Sequence[str], *, instructions: Mapping[str, Sequence[str]] | None = None
+    policy: Policy,
+    kind: str,
+    tasks: Sequence[str],
+    *,
+    instructions: Mapping[str, Sequence[str]] | None = None,
+    showing: Showing | None = None,
+    clips: int = 1,
 ) -> dict[str, list[Descriptor]]:
-    """Descriptors of each task: one for its name, one for each sentence that tells it, or one that says nothing.
+    """Descriptors of each task: one for its name, one for each sentence that tells it, one for each clip that shows it
+    and those that follow upon it, or one that says nothing.
 
     Args:
         policy: The policy.
         kind: Kind of descriptor.
         tasks: Names of tasks in its vocabulary.
         instructions: Sentences to use in place of those that the policy was trained on.
+        showing: Clips of each task, needed where the kind is `video`.
+        clips: How many of them make a z, which is their mean.
 
     Raises:
         CheckpointError: The policy does not take this kind.
@@ -68,6 +78,9 @@ def descriptors(
     policy.require(kind)
     if instructions is not None and kind != "language":
         raise ConfigError(f"instructions are given, but the policy is conditioned on {kind}; expected language")
+    if kind == "video":
+        assert showing is not None, "clips show a policy its tasks"
+        return {task: _shown(policy, showing[task], clips) for task in tasks}
     told = {task: _told(policy, kind, task, instructions) for task in tasks}
     everything = list(dict.fromkeys([*_vocabulary(policy, kind, instructions), *chain.from_iterable(told.values())]))
     # Matrix kernels round differently by batch size: z must not depend on which tasks are evaluated.
@@ -102,6 +115,12 @@ def _told(policy: Policy, kind: str, task: str, instructions: Mapping[str, Seque
     if task not in instructions:
         raise ConfigError(f"no instructions for task {task!r}; found some for: {', '.join(instructions)}")
     return instructions[task]
+
+
+def _shown(policy: Policy, clips: Sequence[Shown], together: int) -> list[Descriptor]:
+    z = policy.embed("video", [clip.frames for clip in clips])
+    groups = [[(first + n) % len(clips) for n in range(min(together, len(clips)))] for first in range(len(clips))]
+    return [Descriptor(", ".join(clips[index].name for index in group), z[group].mean(0)) for group in groups]
 
 
 def _vocabulary(policy: Policy, kind: str, instructions: Mapping[str, Sequence[str]] | None) -> Iterable[str]:

@@ -78,6 +78,8 @@ class EvaluationProtocol:
         weights: Digest of the policy's weights, to know them again by.
         control: What it was told in place of its task, if this is a control.
         instructions: The file of sentences that replaced those of the training, if one did.
+        videos: The folder of videos that showed the tasks, if not demonstrations held out of the training did.
+        clips: How many clips made a z, where clips showed the tasks.
         path: The checkpoint's file.
         replay: The one episode that was run again, if it was not all of them.
     """
@@ -93,13 +95,15 @@ class EvaluationProtocol:
     weights: str | None = None
     control: Control | None = None
     instructions: str | None = None
+    videos: str | None = None
+    clips: int | None = None
     path: str | None = None
     replay: int | None = None
 
     @property
     def told_as_trained(self) -> bool:
-        """Whether the policy was told its tasks as in its training: under no control, in no other sentences."""
-        return self.control is None and self.instructions is None
+        """Whether the policy was told its tasks as in training: under no control, in no other sentences or videos."""
+        return self.control is None and self.instructions is None and self.videos is None
 
 
 @dataclass(frozen=True)

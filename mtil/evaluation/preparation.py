@@ -13,9 +13,9 @@ from mtil.evaluation.digest import weights_digest
 from mtil.evaluation.metrics import EvaluationProtocol
 from mtil.evaluation.rollout import Recording, Trial
 from mtil.evaluation.settings import EvaluationSettings
+from mtil.evaluation.showing import Showing, filmed, held_out
 from mtil.evaluation.trials import trials_of
-from mtil.policies.checkpoint import LAST, LoadedPolicy, load_policy
-from mtil.policies.policy import Policy
+from mtil.policies.checkpoint import LoadedPolicy, load_policy
 from mtil.sim.base import Simulator, load
 
 
@@ -38,8 +38,7 @@ class Preparation:
     @property
     def run(self) -> Path | None:
         """The run directory that the checkpoint is in, if it is in one."""
-        folder = self.loaded.path.parent
-        return folder.parent if folder.name == LAST.parent.name else None
+        return self.loaded.run
 
     def trials(self, episodes: Iterable[int] | None = None, *, tasks: Sequence[str] | None = None) -> list[Trial]:
         """The episodes: all of them, or these of each task, or of some tasks."""
@@ -88,17 +87,41 @@ def prepare(path: Path, settings: EvaluationSettings) -> Preparation:
         weights=weights_digest(policy),
         control=settings.control,
         instructions=None if settings.instructions is None else str(settings.instructions),
+        videos=None if settings.videos is None else str(settings.videos),
+        clips=settings.clips if condition == "video" else None,
         path=str(loaded.path),
     )
     tasks = common_tasks(policy, simulator, settings.tasks)
-    return Preparation(loaded, simulator, protocol, _told(policy, condition, tasks, settings))
+    return Preparation(loaded, simulator, protocol, _told(loaded, condition, tasks, settings))
 
 
-def _told(policy: Policy, condition: str, tasks: Sequence[str], settings: EvaluationSettings) -> Descriptors:
+def _told(loaded: LoadedPolicy, condition: str, tasks: Sequence[str], settings: EvaluationSettings) -> Descriptors:
     sentences = None if settings.instructions is None else read_instructions(settings.instructions)
     if settings.control == "absent" and sentences is not None:
         raise ConfigError(
             "instructions are given, but control 'absent' tells the policy nothing; leave one of them out"
         )
-    told = descriptors(policy, condition, tasks, instructions=sentences)
+    showing = _showing(loaded, condition, tasks, settings)
+    told = descriptors(loaded.policy, condition, tasks, instructions=sentences, showing=showing, clips=settings.clips)
     return controlled(told, settings.control, seed=settings.seed)
+
+
+def _showing(
+    loaded: LoadedPolicy, condition: str, tasks: Sequence[str], settings: EvaluationSettings
+) -> Showing | None:
+    """The clips that show the tasks, if clips do."""
+    if settings.videos is not None and condition != "video":
+        raise ConfigError(f"videos are given, but the policy is conditioned on {condition}; expected video")
+    if condition != "video":
+        return None
+    if settings.clips < 1:
+        raise ConfigError(f"clips: expected one or more to make a z, found {settings.clips}")
+    loaded.policy.require(condition)
+    if settings.videos is not None:
+        return filmed(loaded.policy, settings.videos, tasks)
+    if loaded.run is None:
+        raise CheckpointError(
+            f"{loaded.path}: not in a run directory, which would tell of demonstrations to show; give videos with "
+            "--videos"
+        )
+    return held_out(loaded.policy, loaded.run, tasks)

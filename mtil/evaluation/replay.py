@@ -70,6 +70,8 @@ def replay_command(result: EvaluationResult, outcome: Outcome, *, checkpoint: Pa
         "--condition": protocol.condition,
         "--control": protocol.control,
         "--instructions": protocol.instructions,
+        "--videos": protocol.videos,
+        "--clips": protocol.clips,
         "--video": "films",
     }
     words = [str(word) for name, value in options.items() if value is not None for word in (name, value)]

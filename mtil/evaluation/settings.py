@@ -20,6 +20,8 @@ class EvaluationSettings:
         condition: Kind of descriptor; None: language if the policy takes it, else what it takes.
         instructions: File of sentences to use in place of those of the training.
         control: What the policy is told in place of its task.
+        videos: Folder of videos that show the tasks, in place of demonstrations held out of the training.
+        clips: How many of a task's clips make its z, their mean, where clips show it.
     """
 
     suite: str | None = None
@@ -29,6 +31,8 @@ class EvaluationSettings:
     condition: str | None = None
     instructions: Path | None = None
     control: Control | None = None
+    videos: Path | None = None
+    clips: int = 3
 
     @staticmethod
     def of(result: EvaluationResult) -> "EvaluationSettings":
@@ -42,6 +46,8 @@ class EvaluationSettings:
             condition=protocol.condition,
             instructions=None if protocol.instructions is None else Path(protocol.instructions),
             control=protocol.control,
+            videos=None if protocol.videos is None else Path(protocol.videos),
+            clips=protocol.clips or EvaluationSettings.clips,
         )
 
 

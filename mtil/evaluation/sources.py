@@ -74,7 +74,8 @@ def _protocol(result: EvaluationResult) -> _Protocol:
     """What must agree for results to be compared, and what they were told with."""
     how = result.protocol
     tasks = tuple(task.task for task in result.tasks)
-    return how.suite, how.seed, tasks, how.episodes_per_task, how.instructions, how.control
+    told = how.instructions, how.videos, how.clips, how.control
+    return how.suite, how.seed, tasks, how.episodes_per_task, *told
 
 
 def _ambiguous(found: dict[Path, Found]) -> str:
@@ -90,4 +91,5 @@ def _words(result: EvaluationResult) -> str:
     said += [f"step {how.step}"] if how.step is not None else []
     said += [f"control {how.control}"] if how.control else []
     said += [f"instructions {how.instructions}"] if how.instructions else []
+    said += [f"{how.clips} clips of {how.videos or 'held-out demonstrations'}"] if how.clips else []
     return ", ".join([*said, how.condition])

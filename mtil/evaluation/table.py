@@ -49,14 +49,16 @@ def protocol(protocol: EvaluationProtocol, *, intervals: str = _ONE_CHECKPOINT) 
         protocol: Of the evaluation.
         intervals: What the intervals are, in words.
     """
-    sentences = "" if protocol.instructions is None else f", with the sentences of {protocol.instructions}"
+    told = "" if protocol.instructions is None else f", with the sentences of {protocol.instructions}"
+    if protocol.clips is not None:
+        told += f", z the mean of {protocol.clips} clips of {protocol.videos or 'demonstrations held out'}"
     control = "" if protocol.control is None else f"CONTROL: {_CONTROLS[protocol.control]}.\n"
     return (
         f"{control}{protocol.suite}, {_episodes(protocol)}, each from a held-out placement "
         f"(seed {protocol.seed} of a random stream that collection never draws from) and at most {protocol.horizon} "
         f"steps long.\n"
         f"Success rule: {protocol.success}.\n"
-        f"Condition: {protocol.condition}{sentences}.\nCheckpoint: {protocol.checkpoint}.\n"
+        f"Condition: {protocol.condition}{told}.\nCheckpoint: {protocol.checkpoint}.\n"
         f"Intervals: {intervals}."
     )
 

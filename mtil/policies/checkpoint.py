@@ -68,6 +68,12 @@ class LoadedPolicy:
     path: Path
     step: int
 
+    @property
+    def run(self) -> Path | None:
+        """The run directory that the checkpoint is in, if it is in one."""
+        folder = self.path.parent
+        return folder.parent if folder.name == LAST.parent.name else None
+
 
 def find_checkpoint(path: Path) -> Path:
     """The checkpoint of a run directory (its last), or the file itself.

@@ -122,6 +122,7 @@ class PolicyConfig(Config):
     chunk: PositiveInt = Field(default=1, description="Actions that it predicts")
     execution: ExecutionConfig = FirstActionsConfig()
     task_encoder: TaskEncoderConfig = LanguageConfig()
+    z_noise: NonNegativeFloat = Field(default=0.0, description="Deviation of the noise on z in training")
     image_encoder: ImageEncoderConfig = Field(default=CNNConfig(), description="Of no effect where no image is seen")
     readout: ReadoutConfig = Field(default=ReadoutConfig(), description="Of no effect where nothing is to be told")
     trunk: TrunkConfig = MLPTrunkConfig()

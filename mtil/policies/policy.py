@@ -4,7 +4,7 @@ Legend: B batch, H history, K chunk, A action dimensions, D dimensions of a key,
 """
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from mtil.data.batch import Batch
 from mtil.data.descriptors import DescriptorKind, descriptor_table
 from mtil.data.statistics import FeatureStatistics
-from mtil.encoders.base import TaskEncoder
+from mtil.encoders.base import Clip, TaskEncoder
 from mtil.encoders.config import (
     LanguageConfig,
     OneHotConfig,
     SingleEncoderConfig,
     UnconditionalConfig,
+    VideoConfig,
     encoder_parts,
 )
 from mtil.encoders.language import LanguageEncoder
@@ -27,6 +28,7 @@ from mtil.encoders.normalizer import Normalizer
 from mtil.encoders.observation import ObservationEncoder
 from mtil.encoders.one_hot import OneHotEncoder
 from mtil.encoders.unconditional import UnconditionalEncoder
+from mtil.encoders.video import VideoEncoder
 from mtil.encoders.vision import part_of
 from mtil.errors import CheckpointError, ConfigError, unknown
 from mtil.policies.config import PolicyConfig
@@ -36,7 +38,7 @@ from mtil.policies.trunk import build_trunk
 from mtil.types import DatasetSpec
 
 _VISION = "observation_encoder."
-_TASK, _TASKS = "task_encoder.", "task_encoders._encoders."
+_TASKS = "task_encoders._encoders."
 
 
 class Policy(nn.Module):
@@ -45,8 +47,7 @@ class Policy(nn.Module):
     Args:
         config: Architecture.
         spec: What the data decides: vocabulary, feature sizes.
-        embeddings: Frozen embeddings of the vocabulary's sentences, where they are known already.
-        vision: State of the observation encoder, where it is to be loaded: nothing pretrained is then looked up.
+        state: Of such a policy, where it is to be loaded: nothing pretrained is then looked up.
 
     Raises:
         ConfigError: The configuration does not fit the observations.
@@ -58,17 +59,18 @@ class Policy(nn.Module):
         config: PolicyConfig,
         spec: DatasetSpec,
         *,
-        embeddings: Tensor | None = None,
-        vision: Mapping[str, Tensor] | None = None,
+        state: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.config, self.spec = config, spec
         actions = spec.action.shape[0]
-        parts = encoder_parts(config.task_encoder).values()
-        self.task_encoders = TaskEncoders([build_task_encoder(part, spec, embeddings) for part in parts])
+        parts = encoder_parts(config.task_encoder)
+        stored = {kind: None if state is None else part_of(state, f"{_TASKS}{kind}.") for kind in parts}
+        self.task_encoders = TaskEncoders([build_task_encoder(parts[kind], spec, stored[kind]) for kind in parts])
         condition = self.task_encoders.width
+        seen = None if state is None else part_of(state, _VISION)
         self.observation_encoder = ObservationEncoder(
-            spec.observations, points=config.points, images=config.image_encoder, condition=condition, state=vision
+            spec.observations, points=config.points, images=config.image_encoder, condition=condition, state=seen
         )
         streams = self.observation_encoder.widths
         self.trunk = build_trunk(config.trunk, streams=streams, history=config.history, condition=condition)
@@ -84,9 +86,8 @@ class Policy(nn.Module):
         Raises:
             CheckpointError: The weights are of another architecture.
         """
-        embeddings = state.get(f"{_TASKS}language.embeddings", state.get(f"{_TASK}embeddings"))
-        vision = part_of(state, _VISION)
-        policy = Policy(config, spec, embeddings=embeddings, vision=vision)
+        state = _present_names(state, config)
+        policy = Policy(config, spec, state=state)
         try:
             policy.load_state_dict(state)
         except RuntimeError as error:
@@ -103,7 +104,18 @@ class Policy(nn.Module):
         """The kind that it is told in unless another is asked for: language, or its first."""
         return "language" if "language" in self.kinds else self.kinds[0]
 
-    def require(self, kind: str) -> TaskEncoder:
+    @property
+    def clip_shape(self) -> tuple[int, ...]:
+        """Of a clip that shows it a task: frames, height, width, colours.
+
+        Raises:
+            CheckpointError: Clips do not show it anything.
+        """
+        encoder = self.require("video")
+        assert isinstance(encoder, VideoEncoder)
+        return encoder.shape
+
+    def require(self, kind: str) -> TaskEncoder[Any]:
         """The encoder of a kind of descriptor.
 
         Raises:
@@ -124,8 +136,9 @@ class Policy(nn.Module):
         if self.readout is not None:
             self.readout.fit(statistics, config)
 
-    def embed(self, kind: str, descriptors: Sequence[str]) -> Float[Tensor, "N Z"]:
-        """The embeddings z of raw descriptors: task names (`one_hot`), sentences (`language`), anything (`none`).
+    def embed(self, kind: str, descriptors: Sequence[str] | Sequence[Clip]) -> Float[Tensor, "N Z"]:
+        """The embeddings z of raw descriptors: task names (`one_hot`), sentences (`language`), frames of clips as uint8
+        (F, h, w, 3) (`video`), anything (`none`).
 
         Each is embedded alone, so that a replayed episode is given the very z of the evaluation that it was part of.
 
@@ -195,18 +208,32 @@ class Policy(nn.Module):
 
 
 def _renamed(policy: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Find the weights where they stood before policies could see, and before they had several task encoders."""
+    """Before weights are loaded: find them under the names that they have now."""
     assert isinstance(policy, Policy)
-    moved = {_TASK: f"{_TASKS}{policy.kinds[0]}."}
-    if policy.config.history == 1:  # of longer windows, the trunk took the features in another order
+    mine = {name: state.pop(name) for name in list(state) if name.startswith(prefix)}
+    found = _present_names({name.removeprefix(prefix): value for name, value in mine.items()}, policy.config)
+    state |= {f"{prefix}{name}": value for name, value in found.items()}
+
+
+def _present_names(state: Mapping[str, Tensor], config: PolicyConfig) -> dict[str, Tensor]:
+    """A state under the names of now: once, policies could not see, and later, had one task encoder."""
+    moved = {"task_encoder.": f"{_TASKS}{next(iter(encoder_parts(config.task_encoder)))}."}
+    if config.history == 1:  # of longer windows, the trunk took the features in another order
         moved[f"{_VISION}normalizers."] = f"{_VISION}state.normalizers."
-    for before, now in moved.items():
-        for name in [name for name in state if name.startswith(f"{prefix}{before}")]:
-            state[f"{prefix}{now}{name.removeprefix(f'{prefix}{before}')}"] = state.pop(name)
+
+    def now(name: str) -> str:
+        for before, after in moved.items():
+            if name.startswith(before):
+                return after + name.removeprefix(before)
+        return name
+
+    return {now(name): value for name, value in state.items()}
 
 
-def build_task_encoder(config: SingleEncoderConfig, spec: DatasetSpec, embeddings: Tensor | None) -> TaskEncoder:
-    """The task encoder of one kind for a vocabulary."""
+def build_task_encoder(
+    config: SingleEncoderConfig, spec: DatasetSpec, state: Mapping[str, Tensor] | None = None
+) -> TaskEncoder[Any]:
+    """The task encoder of one kind for a vocabulary; nothing pretrained is looked up where a state is to be loaded."""
     match config:
         case OneHotConfig():
             return OneHotEncoder(spec.task_names, width=config.width)
@@ -214,11 +241,13 @@ def build_task_encoder(config: SingleEncoderConfig, spec: DatasetSpec, embedding
             return LanguageEncoder(
                 config.model,
                 descriptor_table("language", spec).rows,
-                embeddings=embeddings,
+                embeddings=None if state is None else state.get("embeddings"),
                 width=config.width,
                 hidden=config.hidden,
             )
         case UnconditionalConfig():
             return UnconditionalEncoder(width=config.width)
+        case VideoConfig():
+            return VideoEncoder(config, spec.clip, state=state)
         case _:
             assert_never(config)

@@ -15,10 +15,11 @@ from torch import Tensor
 from mtil.config import read
 from mtil.data.config import UniformSampling
 from mtil.data.datamodule import DemoDataModule, WindowDataset
-from mtil.data.descriptors import descriptor_table
+from mtil.data.descriptors import WRITTEN, WrittenKind, descriptor_table
 from mtil.data.sampling import Draw, integer_weights
 from mtil.data.split import split
-from mtil.encoders.config import kind_weights
+from mtil.encoders.config import clip_frames, kind_weights
+from mtil.errors import CheckpointError
 from mtil.policies.checkpoint import LoadedPolicy, find_checkpoint, load_policy
 from mtil.training.config import ExperimentConfig
 from mtil.training.experiment import check_fits
@@ -80,7 +81,9 @@ class LossGradient:
         module = ImitationModule(policy.policy, config=config.model_copy(update={"trainer": plain})).eval()
         self._module, self._dataset = module, dataset
         self._weights = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        self._kind = policy.policy.default_kind
+        kinds = policy.policy.kinds
+        self._kind = _written_kind(policy)
+        self._condition = kinds.index(self._kind)
         table = descriptor_table(self._kind, policy.policy.spec)
         tasks = torch.arange(len(policy.policy.spec.tasks))
         self._first, last = (table.draw(tasks, torch.full(tasks.shape, share)) for share in (0.0, 1 - 2**-20))
@@ -92,10 +95,27 @@ class LossGradient:
     ) -> Float[Tensor, " P"]:
         batch = self._dataset.__getitems__(Draw.part(0, torch.from_numpy(windows)))
         descriptor = self._first[batch.task] + torch.from_numpy(telling)
-        weighted = replace(batch, weight=torch.from_numpy(weight).float(), descriptors={self._kind: descriptor})
+        weighted = replace(
+            batch,
+            weight=torch.from_numpy(weight).float(),
+            descriptors=batch.descriptors | {self._kind: descriptor},
+            condition=torch.full_like(batch.condition, self._condition),
+        )
         loss = self._module.training_step(weighted, 0)["loss"]
         found = torch.autograd.grad(loss, self._weights, materialize_grads=True)
         return torch.cat([gradient.flatten() for gradient in found])
+
+
+def _written_kind(policy: LoadedPolicy) -> WrittenKind:
+    """The kind of descriptor that the tasks are told in, of those that a vocabulary has few of."""
+    kinds = policy.policy.kinds
+    written: list[WrittenKind] = [kind for kind in WRITTEN if kind in kinds]
+    if not written:
+        told = f"this one is told them by {', '.join(kinds)}"
+        raise CheckpointError(
+            f"{policy.path}: expected a policy that is told its tasks by {', '.join(WRITTEN)}; {told}"
+        )
+    return "language" if "language" in written else written[0]
 
 
 def diagnose(path: Path, *, batches: int, seed: int) -> Diagnosis:
@@ -150,6 +170,7 @@ def _data(config: ExperimentConfig, loaded: LoadedPolicy) -> DemoDataModule:
         history=policy.history,
         chunk=policy.chunk,
         kinds=kind_weights(policy.task_encoder),
+        frames=clip_frames(policy.task_encoder),
         seed=config.seed,
     )
     check_fits(loaded, data)

@@ -15,7 +15,7 @@ from mtil.collection.report import collect_and_report
 from mtil.collection.settings import CollectionSettings, is_collected
 from mtil.config import dump, read
 from mtil.data.datamodule import DemoDataModule
-from mtil.encoders.config import kind_weights
+from mtil.encoders.config import clip_frames, kind_weights
 from mtil.errors import CheckpointError, OutputError
 from mtil.machine import this_machine
 from mtil.policies.checkpoint import LAST, LoadedPolicy, load_policy
@@ -53,6 +53,7 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
         history=config.policy.history,
         chunk=config.policy.chunk,
         kinds=kind_weights(config.policy.task_encoder),
+        frames=clip_frames(config.policy.task_encoder),
         seed=config.seed,
     )
     step = _step(checkpoint, data) if checkpoint else 0

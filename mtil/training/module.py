@@ -14,11 +14,13 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from mtil.data.augment import augment
 from mtil.data.batch import Batch
-from mtil.data.descriptors import DescriptorKind, descriptor_table
+from mtil.data.descriptors import WRITTEN, DescriptorKind, WrittenKind, descriptor_table
+from mtil.data.randomness import seed_generators
+from mtil.encoders.alignment import misalignment
+from mtil.encoders.config import MultimodalConfig
 from mtil.policies.checkpoint import CARD, Card
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig
-from mtil.training.randomness import seed_generators
 from mtil.training.schedule import warmup_cosine
 from mtil.training.sharding import shard
 
@@ -38,7 +40,8 @@ class ImitationModule(LightningModule):
     def __init__(self, policy: Policy, *, config: ExperimentConfig) -> None:
         super().__init__()
         self.policy, self._config = policy, config
-        for kind in policy.kinds:
+        self._written: list[WrittenKind] = [kind for kind in WRITTEN if kind in policy.kinds]
+        for kind in self._written:
             prepared = policy.task_encoders[kind].prepare(descriptor_table(kind, policy.spec).rows)
             self.register_buffer(f"_prepared_{kind}", prepared, persistent=False)
         self._loss = torch.compile(policy.training_loss) if config.trainer.compile else policy.training_loss
@@ -54,25 +57,45 @@ class ImitationModule(LightningModule):
         """
         kinds = self.policy.kinds
         condition = batch.condition if kind is None else torch.full_like(batch.condition, kinds.index(kind))
-        prepared = {kind: self.get_buffer(f"_prepared_{kind}")[batch.descriptors[kind]] for kind in kinds}
-        return self.policy.task_encoders(prepared, condition)
+        prepared = {each: self.get_buffer(f"_prepared_{each}") for each in self._written}
+        if batch.clips is not None:
+            prepared["video"] = batch.clips
+        return self.policy.task_encoders(prepared, batch.descriptors, condition)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The loss of this rank, and the NLL of each of its examples, whose images may be augmented."""
         if self.training and self._config.data.augmentation is not None:
             batch = augment(batch, self._config.data.augmentation, torch.default_generator)
-        loss, nll = self._loss(batch, self.embed(batch))
-        return {"loss": (loss * batch.weight).sum(), "nll": nll.detach()}
+        z = self.embed(batch)
+        loss, nll = self._loss(batch, self._noisy(z))
+        total = (loss * batch.weight).sum() + self._misalignment(batch, z)
+        return {"loss": total, "nll": nll.detach()}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, dict[str, Tensor]]:
         """By kind of descriptor, the NLL of each example and its error, if it were conditioned on that kind."""
         found = {kind: self.policy.evaluate(batch, self.embed(batch, kind)) for kind in self.policy.kinds}
         return {kind: {"nll": nll, "error": error} for kind, (nll, error) in found.items()}
 
+    def _noisy(self, z: Float[Tensor, "B Z"]) -> Float[Tensor, "B Z"]:
+        deviation = self.policy.config.z_noise
+        return z + deviation * torch.randn_like(z) if self.training and deviation else z
+
+    def _misalignment(self, batch: Batch, z: Float[Tensor, "B Z"]) -> Float[Tensor, ""]:
+        """What the loss adds for examples that are shown a clip which is embedded far from their sentence."""
+        encoder = self.policy.config.task_encoder
+        alignment = encoder.alignment if isinstance(encoder, MultimodalConfig) else None
+        if alignment is None:
+            return z.new_zeros(())
+        shown = batch.condition == self.policy.kinds.index("video")
+        rows = (shown & (batch.descriptors["language"] >= 0)).nonzero().squeeze(1)
+        told = self.embed(batch, "language")[rows]
+        distance = misalignment(z[rows], told, batch.task[rows], alignment)
+        return alignment.weight * (distance * batch.weight[rows]).sum()
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         accumulated = self._config.trainer.accumulate_grad_batches
         draw = self.global_step * accumulated + batch_idx % accumulated
-        seed_generators(self._config.seed * 2**32 + draw, rank=self.global_rank)
+        seed_generators(self._config.seed, draw, rank=self.global_rank)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         config = self._config.optimizer

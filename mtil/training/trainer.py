@@ -46,6 +46,9 @@ def build_trainer(config: ExperimentConfig, run: Path, *, tasks: Sequence[str], 
         MtilError: Rollouts are asked for, and there is no simulator for them.
     """
     options = config.trainer
+    kinds = tuple(encoder_parts(config.policy.task_encoder))
+    if options.rollout_every is not None and kinds == ("video",):
+        raise ConfigError("trainer.rollout_every: expected a policy that can be told its tasks in words, found video")
     _check_compiler(options)
     try:
         trainer = Trainer(
@@ -136,9 +139,10 @@ def _strategy(options: TrainerConfig) -> str | Strategy:
 
 def _callbacks(config: ExperimentConfig, run: Path, tasks: Sequence[str]) -> list[Callback]:
     options, average = config.trainer, WeightEMA(config.optimizer.ema_decay)
+    kinds = tuple(encoder_parts(config.policy.task_encoder))
     return [
         average,
-        TaskLog(tasks, tuple(encoder_parts(config.policy.task_encoder)), every=options.log_every),
+        TaskLog(tasks, kinds, every=options.log_every),
         *([_rollouts(config, average, tasks, every=options.rollout_every)] if options.rollout_every else []),
         *([StepProgress()] if options.progress_bar else []),
         LastCheckpoint(run / "checkpoints", every=options.checkpoint_every, keep_every=options.keep_every),

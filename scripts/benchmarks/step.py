@@ -29,7 +29,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from mtil.config import read
 from mtil.data.batch import Batch
 from mtil.data.datamodule import DemoDataModule
-from mtil.encoders.config import kind_weights
+from mtil.encoders.config import clip_frames, kind_weights
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig, presets
 from mtil.training.experiment import ensure_data
@@ -53,6 +53,7 @@ def main() -> None:
         history=config.policy.history,
         chunk=config.policy.chunk,
         kinds=kind_weights(config.policy.task_encoder),
+        frames=clip_frames(config.policy.task_encoder),
         seed=0,
     )
     policy = Policy(config.policy, data.store.spec)

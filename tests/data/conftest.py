@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import h5py
 import numpy as np
 import pytest
@@ -91,3 +92,23 @@ def three_tasks(tmp_path: Path) -> Path:
             masks={"train": [1, 2, 3], "valid": [0, 9], "all": range(10)},
         )
     return tmp_path / "three_tasks"
+
+
+@pytest.fixture
+def film() -> Callable[..., Path]:
+    """Writes a video."""
+    return _film
+
+
+def _film(path: Path, *, frames: int, fps: int = 10, size: tuple[int, int] = (48, 64), first: int = 0) -> Path:
+    """A film that brightens steadily from a grey value, to one more by 8 at each frame."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=fps)
+        stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+        stream.bit_rate = 4_000_000
+        for index in range(frames):
+            picture = np.full((*size, 3), first + 8 * index, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path

@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import fields, replace
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from mtil.data.config import DataConfig
 from mtil.data.datamodule import DemoDataModule
 from mtil.data.descriptors import descriptor_table
 from mtil.data.hdf5 import open_tasks
+from mtil.data.randomness import seed_of
 from mtil.data.sampling import Draw
 from mtil.errors import ConfigError, DatasetError
 from mtil.types import Episode
@@ -33,14 +35,18 @@ def first(data: DemoDataModule, count: int) -> list[Batch]:
 
 def same(one: Batch, other: Batch) -> bool:
     def equal(a: Any, b: Any) -> bool:
-        return all(a[key].equal(b[key]) for key in a | b) if isinstance(a, dict) else a.equal(b)
+        if isinstance(a, dict):
+            return all(a[key].equal(b[key]) for key in a | b)
+        return a is b if a is None else a.equal(b)
 
     return all(equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(Batch))
 
 
 def part_of(batch: Batch, places: list[int]) -> Batch:
     def chosen(value: Any) -> Any:
-        return {key: rows[places] for key, rows in value.items()} if isinstance(value, dict) else value[places]
+        if isinstance(value, dict):
+            return {key: rows[places] for key, rows in value.items()}
+        return None if value is None else value[places]
 
     return Batch(**{field.name: chosen(getattr(batch, field.name)) for field in fields(Batch)})
 
@@ -134,11 +140,11 @@ def test_the_ranks_share_one_batch_descriptors_included(three_tasks: Path, ranks
 
 
 def test_descriptors_are_drawn_by_seed_and_step(three_tasks: Path) -> None:
-    """By the numbers that runs so far were drawn by."""
+    """By these numbers alone: a run goes on as it began with any later version, too."""
     data = module(three_tasks, seed=2)
     table = descriptor_table("language", data.store.spec)
     for step, batch in enumerate(first(data, 5)):
-        generator = torch.Generator().manual_seed(2 * 2**32 + step)
+        generator = torch.Generator().manual_seed(seed_of(2, step))
         _, share = (torch.rand(12, generator=generator, dtype=torch.float64) for _ in ("one_hot", "language"))
         assert batch.descriptors["language"].equal(table.draw(batch.task, share))
 
@@ -150,7 +156,8 @@ def test_a_batch_may_be_changed_without_harm(three_tasks: Path) -> None:
     for field in fields(Batch):
         value = getattr(batch, field.name)
         for tensor in value.values() if isinstance(value, dict) else (value,):
-            tensor.zero_()
+            if tensor is not None:
+                tensor.zero_()
     assert same(data.train.__getitems__(draw), untouched)
 
 
@@ -255,6 +262,13 @@ def test_workers_change_nothing(three_tasks: Path, observations: list[str] | Non
     assert all(map(same, mine, theirs))  # type: ignore[arg-type]
 
 
+def test_the_seed_decides_which_sentence_tells(three_tasks: Path) -> None:
+    told = [torch.cat([batch.descriptors["language"] for batch in first(module(three_tasks, seed=seed), 5)])
+            for seed in (0, 0, 1)]  # fmt: skip
+    same = [torch.equal(told[0], other) for other in told[1:]]
+    assert same == [True, False]
+
+
 def test_language_needs_sentences(three_tasks: Path) -> None:
     silence(three_tasks / "push.hdf5")
     config = DataConfig.model_validate({"path": three_tasks})
@@ -282,6 +296,54 @@ def silence(path: Path) -> None:
     """Take a task's sentences away."""
     with h5py.File(path, "r+") as file:
         del file["data"].attrs["problem_info"]
+
+
+def shown(path: Path, **clips: Any) -> DemoDataModule:
+    """Tasks told by name and by clips of two frames."""
+    values = {"path": path, "batch_size": 12, "clips": {"images": "camera", **clips}, "observations": ["proprio"]}
+    config = DataConfig.model_validate(values)
+    return DemoDataModule(config, history=1, chunk=1, kinds={"one_hot": 1.0, "video": 1.0}, frames=2, seed=0)
+
+
+def test_clips_show_tasks(three_tasks: Path) -> None:
+    data = shown(three_tasks)
+    assert data.store.spec.clip is not None
+    assert data.store.spec.clip.key == "camera"
+    assert list(data.store.images) == []
+    batch = first(data, 1)[0]
+    assert batch.clips is not None
+    assert batch.clips.shape[1:] == (2, 2, 2, 3)
+    assert list(batch.observations) == ["proprio"]
+    loader = data.val_dataloader()
+    assert isinstance(loader, DataLoader)
+    held_out = next(iter(loader))
+    assert (held_out.descriptors["video"] >= 0).all()
+
+
+def test_videos_show_tasks_too(three_tasks: Path, tmp_path: Path, film: Callable[..., Path]) -> None:
+    for task in ("push", "turn", "lift"):
+        film(tmp_path / "videos" / task / "film.mp4", frames=2, first=240)
+    data = shown(three_tasks, videos=tmp_path / "videos")
+    bright = 0
+    for batch in first(data, 20):
+        assert batch.clips is not None
+        bright += sum(bool(clip.min() > 200) for clip in batch.clips)
+    assert bright > 2
+
+
+@pytest.mark.parametrize(
+    ("clips", "error", "message"),
+    [
+        (None, ConfigError, "data.clips: expected what shows tasks to a policy that is told them by video, found null"),
+        ({"images": "camra"}, DatasetError, r"data\.clips: unknown image 'camra'; did you mean 'camera'\?"),
+        ({"images": "proprio"}, DatasetError, r"data\.clips: unknown image 'proprio'; valid: camera"),
+        ({"images": "camera", "videos": "nowhere"}, DatasetError, "nowhere: no such folder"),
+    ],
+)
+def test_clips_that_are_not_there(three_tasks: Path, clips: Any, error: type[Exception], message: str) -> None:
+    config = DataConfig.model_validate({"path": three_tasks, "clips": clips})
+    with pytest.raises(error, match=message):
+        DemoDataModule(config, history=1, chunk=1, kinds={"video": 1.0}, frames=2, seed=0)
 
 
 def test_states_to_be_told_are_those_of_the_present_step(three_tasks: Path) -> None:

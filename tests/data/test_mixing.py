@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtil.data.descriptors import DescriptorKind, DescriptorTable
+from mtil.data.descriptors import DescriptorKind
 from mtil.data.mixing import KindMix
 from mtil.errors import DatasetError
 
@@ -15,10 +15,8 @@ TASKS = ["open", "close", "lift"]
 
 def mix(weights: dict[DescriptorKind, float], **told: Sequence[int]) -> KindMix:
     """Kinds of which each task has as many descriptors as given."""
-    tables: dict[DescriptorKind, DescriptorTable] = {
-        kind: DescriptorTable([[kind] * count for count in told.get(kind, (1, 1, 1))]) for kind in weights
-    }
-    return KindMix(weights, tables, TASKS)
+    counts: dict[DescriptorKind, np.ndarray] = {kind: np.array(told.get(kind, (1, 1, 1))) for kind in weights}
+    return KindMix(weights, counts, TASKS)
 
 
 def drawn(kinds: KindMix, task: Sequence[int], *, offset: float = 0.0, first: int = 0) -> list[int]:

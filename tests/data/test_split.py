@@ -22,6 +22,7 @@ def store_of(*demos: int) -> DemoStore:
         spec=DatasetSpec(names, (), action, {"actions": (1,) * len(demos)}),
         features={"actions": torch.zeros(len(task), 1)},
         images={},
+        clips=None,
         task=task,
         start=torch.arange(len(task)),
         length=torch.ones_like(task),

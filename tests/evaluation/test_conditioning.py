@@ -21,7 +21,11 @@ def policy_for(*tasks: Task, kind: str) -> Policy:
     encoder = {"kind": kind, "width": 4} | ({"model": "/nowhere"} if kind == "language" else {})
     embeddings = torch.randn(sum(len(task.instructions) for task in tasks), 6)
     config = PolicyConfig.model_validate({"task_encoder": encoder, "trunk": {"width": 8, "depth": 1}})
-    return Policy(config, DatasetSpec(tasks, (state,), action, widths), embeddings=embeddings)
+    return Policy(
+        config,
+        DatasetSpec(tasks, (state,), action, widths),
+        state={"task_encoders._encoders.language.embeddings": embeddings},
+    )
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ def test_state_is_complete(make_policy: MakePolicy, batch: Batch, head: dict[str
 def test_language_is_loaded_without_its_model(data: DemoDataModule, batch: Batch) -> None:
     spec = data.store.spec
     config = PolicyConfig.model_validate({"history": 3, "chunk": 2, "task_encoder": LANGUAGE})
-    policy = Policy(config, spec, embeddings=torch.randn(3, 12))
+    policy = Policy(config, spec, state={"task_encoders._encoders.language.embeddings": torch.randn(3, 12)})
     loaded = Policy.from_state(config, spec, policy.state_dict())
     assert loaded.kinds == ("language",)
     told = ["stir it", "turn the knob"]
@@ -174,6 +174,8 @@ def test_weights_from_before_policies_could_see(data: DemoDataModule) -> None:
     policy.fit(data.statistics)
     old = {name.replace("encoder.state.", "encoder."): value for name, value in policy.state_dict().items()}
     assert "observation_encoder.normalizers.0.shift" in old
+    old = {name.replace("task_encoders._encoders.one_hot.", "task_encoder."): value for name, value in old.items()}
+    assert "task_encoder.embedding.weight" in old
     loaded = Policy.from_state(one, data.store.spec, old).state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in policy.state_dict().items())
     with pytest.raises(CheckpointError, match=r"weights do not fit the policy: .*state\.normalizers"):

@@ -9,13 +9,13 @@ import torch
 
 from mtil.data.batch import Batch
 from mtil.data.datamodule import DemoDataModule
+from mtil.data.randomness import seed_generators
 from mtil.data.sampling import Draw
 from mtil.encoders.config import kind_weights
 from mtil.policies.checkpoint import CARD, Card
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig
 from mtil.training.module import ImitationModule
-from mtil.training.randomness import seed_generators
 from mtil.types import FeatureSpec
 
 MakeConfig = Callable[..., ExperimentConfig]
@@ -114,6 +114,45 @@ def test_each_example_is_told_by_its_own_sentence(make_config: MakeConfig, mixed
 
 
 @pytest.fixture
+def showing(make_config: MakeConfig, mixed: Path, cache: Path) -> tuple[ImitationModule, Batch]:
+    """A module that aligns clips to sentences, and a batch of which every other example is shown one of three clips."""
+    backbone = {"channels": [16], "keypoints": 4, "film": False}
+    video = {"width": 8, "frames": 2, "features": 8, "heads": 2, "backbone": backbone}
+    several = {"kind": "multimodal", "language": {"width": 8}, "video": video, "alignment": {"weight": 2.0}}
+    config = make_config(mixed, policy={"task_encoder": several, "z_noise": 0.5})
+    data = DemoDataModule(config.data, history=1, chunk=1, kinds={"language": 1.0}, seed=0)
+    spec, batch = data.store.spec, batch_of(data)
+    torch.manual_seed(0)
+    policy = Policy(config.policy, replace(spec, clip=FeatureSpec("front_image", (16, 16, 3), "uint8", "image")))
+    policy.fit(data.statistics)
+    shown = torch.arange(len(batch)) % 2
+    batch = replace(
+        batch,
+        condition=shown,
+        descriptors=batch.descriptors | {"video": torch.where(shown == 1, torch.arange(len(batch)) % 3, -1)},
+        clips=torch.randint(256, (3, 2, 16, 16, 3), dtype=torch.uint8),
+    )
+    return ImitationModule(policy, config=config), batch
+
+
+def test_clips_are_aligned_to_sentences(showing: tuple[ImitationModule, Batch]) -> None:
+    module, batch = showing
+    z, told = module.eval().embed(batch), module.embed(batch, "language")
+    distance = 1 - torch.cosine_similarity(z, told)
+    assert distance[0::2].abs().max() < 1e-6
+    assert distance[1::2].min() > 0.01
+    expected = (batch.weight * (module.policy.nll(batch, z) + 2 * distance)).sum()
+    torch.testing.assert_close(module.training_step(batch, 0)["loss"], expected)
+
+
+def test_z_is_noisy_in_training_alone(showing: tuple[ImitationModule, Batch]) -> None:
+    module, batch = showing
+    plain = module.policy.nll(batch, module.embed(batch))
+    assert (module.training_step(batch, 0)["nll"] - plain).abs().min() > 0
+    assert torch.equal(module.eval().training_step(batch, 0)["nll"], plain)
+
+
+@pytest.fixture
 def seeing(make_config: MakeConfig, mixed: Path) -> tuple[ImitationModule, Batch]:
     """A module that augments images, and a batch with such."""
     camera = FeatureSpec("front_image", (16, 16, 3), "uint8", "image")
@@ -141,13 +180,14 @@ def test_augmentation_is_drawn_by_seed_and_step(seeing: tuple[ImitationModule, B
     """So that a resumed run sees what an uninterrupted one does."""
     module, batch = seeing
 
-    def nll(step: int) -> torch.Tensor:
-        seed_generators(step, rank=0)
+    def nll(step: int, seed: int = 0) -> torch.Tensor:
+        seed_generators(seed, step, rank=0)
         return module.training_step(batch, 0)["nll"]
 
-    first, second, again = nll(5), nll(6), nll(5)
+    first, second, again, other = nll(5), nll(6), nll(5), nll(5, seed=1)
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
+    assert not torch.equal(first, other)
 
 
 def test_vectors_are_not_decayed(config: ExperimentConfig) -> None:

@@ -1,0 +1,128 @@
+"""Clips that show a task, and which of them an example is shown.
+
+Legend: B batch, C clips, E episodes, F frames of a clip, N clips taken, T tasks, U clips of a batch, h x w pixels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from mtil.data.frames import Frames
+from mtil.data.store import DemoStore
+from mtil.data.videos import Videos
+from mtil.data.windows import spread
+
+_VIDEO = -1  # in place of an episode
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Clips of all tasks: some are episodes of demonstrations, as a camera saw them, others were decoded from videos.
+
+    Attributes:
+        task: Position of each clip's task, of an episode first and then of a video.
+        frames: F.
+        images: What the camera saw.
+        start: First row of each episode.
+        length: Steps of each episode.
+        videos: Frames of the videos.
+    """
+
+    task: Int[np.ndarray, " C"]
+    frames: int
+    images: Frames
+    start: Int[np.ndarray, " E"]
+    length: Int[np.ndarray, " E"]
+    videos: UInt8[np.ndarray, "_ F h w 3"] | None = None
+
+    def take(self, clips: Int[np.ndarray, " N"]) -> UInt8[Tensor, "N F h w 3"]:
+        """The frames of the given clips, copied."""
+        shown = np.empty((len(clips), self.frames, *self.images.shape), np.uint8)
+        episodes = clips < len(self.start)
+        if episodes.any():
+            chosen = clips[episodes]
+            pairs = zip(self.start[chosen].tolist(), self.length[chosen].tolist(), strict=True)
+            rows = np.stack([start + spread(length, self.frames) for start, length in pairs])
+            shown[episodes] = self.images.take(rows).numpy()
+        if not episodes.all():
+            assert self.videos is not None, "a clip is an episode or a video"
+            shown[~episodes] = self.videos[clips[~episodes] - len(self.start)]
+        return torch.from_numpy(shown)
+
+    def episode(self, clips: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
+        """Position of the episode that each clip is, or -1."""
+        return np.where(clips < len(self.start), clips, _VIDEO)
+
+
+def clips_of(store: DemoStore, episodes: Int[Tensor, " _"], *, frames: int, videos: Videos | None = None) -> Clips:
+    """Episodes of a store as clips, in their order, and videos after them.
+
+    Args:
+        store: Opened with the images that clips are made of.
+        episodes: Which.
+        frames: F.
+        videos: Decoded.
+    """
+    assert store.clips is not None, "a store whose episodes are shown has images to show"
+    task = store.task[episodes].numpy()
+    return Clips(
+        task=task if videos is None else np.concatenate([task, videos.task]),
+        frames=frames,
+        images=store.clips,
+        start=store.start[episodes].numpy(),
+        length=store.length[episodes].numpy(),
+        videos=None if videos is None else videos.frames,
+    )
+
+
+def held_out_clips(store: DemoStore, train: Int[Tensor, " _"], validation: Int[Tensor, " _"], *, frames: int) -> Clips:
+    """Validation episodes as clips, in their order; and, of each task with a single one, the training episodes, too.
+
+    Two are needed: one to show, while the other is imitated.
+    """
+    held_out = store.task[validation].bincount(minlength=len(store.spec.tasks))
+    spare = train[held_out[store.task[train]] < 2]
+    return clips_of(store, torch.cat([validation, spare]), frames=frames)
+
+
+class ClipDraws:
+    """Which clip each example of a batch is shown: one for each task, and another where that is its own episode.
+
+    Few clips are then encoded in a step, however large the batch. A task whose only clip is an episode has none: nobody
+    is shown what he is to imitate.
+
+    Args:
+        clips: All of them.
+        tasks: T.
+
+    Attributes:
+        count: Clips of each task, 0 where it cannot be shown.
+    """
+
+    def __init__(self, clips: Clips, tasks: int) -> None:
+        self._clips = clips
+        order = np.argsort(clips.task, kind="stable")
+        found = np.bincount(clips.task, minlength=tasks)
+        self._order, self._first = order, found.cumsum() - found
+        videos = np.bincount(clips.task[len(clips.start) :], minlength=tasks)
+        self.count: Int[np.ndarray, " T"] = np.where((found == 1) & (videos == 0), 0, found)
+
+    def draw(
+        self, task: Int[np.ndarray, " B"], episode: Int[np.ndarray, " B"], shares: Float[np.ndarray, "T 2"]
+    ) -> Int[np.ndarray, " B"]:
+        """The clip of each example; -1 where its task has none.
+
+        Args:
+            task: Of each example.
+            episode: That it is of.
+            shares: Two numbers for each task, uniform over [0, 1).
+        """
+        count = np.maximum(self.count, 1)
+        nth = (shares[:, 0] * count).astype(np.int64)
+        other = (nth + 1 + (shares[:, 1] * (count - 1)).astype(np.int64)) % count
+        one, another = (self._order.take(self._first + chosen, mode="clip") for chosen in (nth, other))
+        own = self._clips.episode(one.take(task)) == episode
+        return np.where(self.count.take(task) > 0, np.where(own, another.take(task), one.take(task)), -1)

@@ -1,0 +1,90 @@
+"""What tells the examples of a batch their tasks: descriptors, and the kind of these that counts.
+
+Legend: B batch, E episodes, F frames of a clip, T tasks, U clips of a batch, h x w pixels.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from mtil.data.clips import ClipDraws, Clips
+from mtil.data.descriptors import WRITTEN, DescriptorKind, DescriptorTable, WrittenKind, descriptor_table
+from mtil.data.mixing import KindMix
+from mtil.data.randomness import seed_of
+from mtil.data.sampling import Draw
+from mtil.types import DatasetSpec
+
+
+class Told(NamedTuple):
+    """What tells the tasks of a batch; see `Batch`."""
+
+    descriptors: dict[str, Int[Tensor, " B"]]
+    condition: Int[Tensor, " B"]
+    clips: UInt8[Tensor, "U F h w 3"] | None
+
+
+class Telling:
+    """Draws what tells each example its task; a function of (seed, step) and of the example's place, on any rank.
+
+    Args:
+        kinds: Of descriptor, and how often an example is conditioned on each.
+        spec: The vocabulary.
+        clips: What shows the tasks, where that is one of the kinds.
+        every: Whether an example gets a clip also where it is conditioned on another kind, so that all can be compared.
+        seed: With the step, decides everything.
+
+    Attributes:
+        lacking: By kind, positions of the tasks that have no descriptor of it, and are told in the others.
+
+    Raises:
+        DatasetError: A task cannot be told in any of these kinds, or a kind tells no task.
+    """
+
+    def __init__(
+        self,
+        kinds: Mapping[DescriptorKind, float],
+        spec: DatasetSpec,
+        *,
+        clips: Clips | None = None,
+        every: bool = False,
+        seed: int,
+    ) -> None:
+        self._tables: dict[WrittenKind, DescriptorTable] = {
+            kind: descriptor_table(kind, spec) for kind in WRITTEN if kind in kinds
+        }
+        self._clips = clips if "video" in kinds else None
+        self._shown = None if self._clips is None else ClipDraws(self._clips, len(spec.tasks))
+        counts: dict[DescriptorKind, Int[np.ndarray, " T"]] = {}
+        counts |= {kind: table.count for kind, table in self._tables.items()}
+        counts |= {} if self._shown is None else {"video": self._shown.count}
+        self._kinds, self._every, self._seed = list(kinds), every, seed
+        self._mix = KindMix(kinds, counts, spec.task_names)
+        self.lacking: dict[DescriptorKind, list[int]] = {
+            kind: np.flatnonzero(counts[kind] == 0).tolist() for kind in kinds
+        }
+
+    def __call__(self, task: Int[np.ndarray, " B"], episode: Int[np.ndarray, " B"], draw: Draw) -> Told:
+        """What tells a rank's part of a batch, given each example's task and the position of its episode."""
+        generator = torch.Generator().manual_seed(seed_of(self._seed, draw.step))
+
+        def uniform(*shape: int) -> Float[Tensor, "..."]:
+            return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+        position = torch.from_numpy(task)
+        rows: dict[str, Int[Tensor, " B"]] = {
+            kind: table.draw(position, uniform(draw.size).index_select(0, draw.places))
+            for kind, table in self._tables.items()
+        }
+        condition = self._mix.draw(position, draw.places, uniform().item())
+        if self._clips is None or self._shown is None:
+            return Told(rows, condition, None)
+        chosen = self._shown.draw(task, episode, uniform(len(self._shown.count), 2).numpy())
+        if not self._every:
+            chosen[condition.numpy() != self._kinds.index("video")] = -1
+        needed, row = np.unique(np.append(chosen, -1), return_inverse=True)  # -1 is then always the first of them
+        rows["video"] = torch.from_numpy(row[:-1] - 1)
+        return Told(rows, condition, self._clips.take(needed[1:]))

@@ -1,0 +1,82 @@
+"""The task as a clip of somebody doing it: frames seen one by one, and attention over time.
+
+BC-Z (Jang et al. 2022, arXiv:2202.02005) embeds videos of the task so; its encoder was never released.
+
+Legend: N clips, F frames of a clip, h x w pixels, D features of a frame, Z width of z.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from mtil.encoders.base import Clip, TaskEncoder
+from mtil.encoders.config import VideoConfig
+from mtil.encoders.vision import build_image_encoder, part_of
+from mtil.errors import EncoderError
+from mtil.types import FeatureSpec
+
+_NO_Z = 1  # width of the z that the backbone is given, and does not look at
+
+
+class VideoEncoder(TaskEncoder[Clip]):
+    """A backbone for each frame, and a transformer over the frames, of which a learned query is read out.
+
+    Args:
+        config: Which backbone, and how many frames.
+        clip: What a frame is.
+        state: Of such an encoder, where it is to be loaded: no pretrained backbone is then looked up.
+
+    Attributes:
+        shape: Of a clip, (F, h, w, 3).
+
+    Raises:
+        EncoderError: No clips are given, or their frames are too small for the backbone.
+    """
+
+    kind = "video"
+
+    def __init__(
+        self, config: VideoConfig, clip: FeatureSpec | None, *, state: Mapping[str, Tensor] | None = None
+    ) -> None:
+        super().__init__()
+        if clip is None:
+            raise EncoderError("a policy that is told its tasks by video needs data with clips (data.clips)")
+        self.width, self.shape = config.width, (config.frames, *clip.shape)
+        stored = None if state is None else part_of(state, "backbone.")
+        self.backbone = build_image_encoder(config.backbone, condition=_NO_Z, state=stored)
+        if min(clip.shape[:2]) < self.backbone.smallest:
+            size = "x".join(map(str, clip.shape[:2]))
+            expected = f"expected frames of {self.backbone.smallest} pixels and more"
+            raise EncoderError(f"policy.task_encoder.backbone: {expected}; {clip.key} has {size}")
+        features = config.features
+        self.frame = nn.Sequential(nn.Linear(self.backbone.width, features), nn.LayerNorm(features))
+        self.time = nn.Parameter(0.02 * torch.randn(config.frames, features))
+        self.query = nn.Parameter(0.02 * torch.randn(1, 1, features))
+        layer = nn.TransformerEncoderLayer(
+            features, config.heads, 2 * features, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.attention = nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
+        self.output = nn.Sequential(
+            nn.LayerNorm(features), nn.Linear(features, config.width), nn.LayerNorm(config.width)
+        )
+
+    def prepare(self, descriptors: Sequence[Clip]) -> UInt8[Tensor, "N F h w 3"]:
+        """Clips side by side.
+
+        Raises:
+            EncoderError: One has another shape than the encoder takes.
+        """
+        for clip in descriptors:
+            if clip.shape != self.shape:
+                raise EncoderError(f"expected clips of shape {self.shape}, found {clip.shape}")
+        return torch.from_numpy(np.stack(descriptors)).to(self.time.device)
+
+    def forward(self, prepared: UInt8[Tensor, "N F h w 3"]) -> Float[Tensor, "N Z"]:
+        images = prepared.flatten(0, 1).permute(0, 3, 1, 2).to(self.time.dtype) / 255
+        seen = self.backbone(images, images.new_zeros(len(images), _NO_Z)).unflatten(0, prepared.shape[:2])
+        tokens = self.frame(seen.to(self.time.dtype)) + self.time
+        read = self.attention(torch.cat([self.query.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], 1))
+        return self.output(read[:, 0])

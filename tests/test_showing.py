@@ -1,0 +1,126 @@
+"""From demonstrations that show a task to a policy that is shown it, through the command line alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import yaml
+from typer.testing import CliRunner
+
+from mtil.cli import app
+from mtil.errors import MtilError
+from mtil.policies.checkpoint import load_policy
+from mtil.sim.video import VideoWriter
+
+TASKS = ("drawer-close-v3", "button-press-topdown-v3")
+BACKBONE = {"channels": [16], "keypoints": 8, "film": False}
+VIDEO = {"width": 16, "frames": 2, "features": 16, "heads": 2, "backbone": BACKBONE}
+CONFIG: dict[str, Any] = {
+    "suite": "metaworld-mt10",
+    "data": {
+        "batch_size": 16,
+        "observations": ["proprio", "objects", "goal"],
+        "clips": {"images": "corner_image"},
+        "tasks": list(TASKS),
+        "validation_fraction": 0.4,
+    },
+    "collection": {"episodes_per_task": 5, "cameras": {"corner": {"size": 32, "crop": [0.2, 0.2, 0.8, 0.8]}}},
+    "policy": {
+        "task_encoder": {
+            "kind": "multimodal",
+            "one_hot": {"width": 16},
+            "language": {"width": 16},
+            "video": VIDEO,
+            "weights": {"video": 2},
+            "alignment": {"kind": "contrastive"},
+        },
+        "z_noise": 0.1,
+        "trunk": {"width": 32, "depth": 1},
+    },
+    "trainer": {"max_steps": 12, "threads": 1, "progress_bar": False, "validate_every": 6},
+}
+
+
+def mtil(*arguments: str | Path | int) -> None:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+def evaluated(run: Path, *options: str | Path | int) -> dict[str, Any]:
+    path = run.parent / "result.json"
+    mtil("evaluate", run, "--episodes", 3, "--workers", 1, "--json", path, *options)
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with demonstrations that a camera saw, and a policy that is shown some while it imitates others."""
+    folder = tmp_path_factory.mktemp("workshop")
+    (folder / "shown.yaml").write_text(yaml.safe_dump(CONFIG))
+    mtil("train", folder / "shown.yaml", f"data.path={folder / 'demos'}", "--out", folder / "run")
+    return folder
+
+
+def test_held_out_demonstrations_show_the_tasks(workshop: Path) -> None:
+    """Each episode is shown by a clip and the one after it, cyclically; z is the mean of what is made of each."""
+    result = evaluated(workshop / "run", "--condition", "video", "--clips", 2)
+    assert result["protocol"]["condition"] == "video"
+    assert result["protocol"]["clips"] == 2
+    told = {each["told"] for each in result["outcomes"] if each["task"] == TASKS[0]}
+    assert len(told) == 2  # 2 of 5 demonstrations were held out
+    names = {name for words in told for name in words.split(", ")}
+    assert len(names) == 2
+    assert all(name.startswith("demonstration ") for name in names)
+
+
+def test_one_policy_is_told_in_other_kinds_too(workshop: Path) -> None:
+    assert load_policy(workshop / "run").policy.kinds == ("one_hot", "language", "video")
+    assert evaluated(workshop / "run")["protocol"]["condition"] == "language"
+    assert evaluated(workshop / "run", "--condition", "one_hot")["protocol"]["condition"] == "one_hot"
+
+
+def test_videos_of_others_show_the_tasks(workshop: Path) -> None:
+    """Of another size and rate than the demonstrations; a video of one shows the same as the demonstration itself."""
+    for task in TASKS:
+        with h5py.File(workshop / "demos" / f"{task}.hdf5") as file:
+            images = np.asarray(file["data/demo_0/obs/corner_image"])
+        (workshop / "videos" / task).mkdir(parents=True)
+        film = VideoWriter(workshop / "videos" / task / "somebody.mp4", fps=7)
+        for image in images.repeat(3, axis=1).repeat(3, axis=2):
+            film.append(image)
+        film.save()
+    result = evaluated(workshop / "run", "--condition", "video", "--videos", workshop / "videos")
+    assert {each["told"] for each in result["outcomes"]} == {f"{task}/somebody.mp4" for task in TASKS}
+    assert result["protocol"]["videos"] == str(workshop / "videos")
+
+
+def test_a_resumed_run_is_shown_the_same(workshop: Path) -> None:
+    run = ("train", workshop / "shown.yaml", f"data.path={workshop / 'demos'}", "--out", workshop / "again")
+    mtil(*run, "trainer.max_steps=6")
+    mtil(*run, "--resume")
+    once, twice = (load_policy(workshop / name).policy.state_dict() for name in ("run", "again"))
+    assert all(torch.equal(once[name], twice[name]) for name in once)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--videos", "nowhere"), "videos are given, but the policy is conditioned on language; expected video"),
+        (("--condition", "video", "--videos", "nowhere"), "nowhere: no such folder"),
+        (("--condition", "goal"), "unknown condition for this policy 'goal'; valid: one_hot, language, video"),
+    ],
+)
+def test_mistakes(workshop: Path, options: tuple[str, ...], message: str) -> None:
+    with pytest.raises(MtilError, match=message):
+        mtil("evaluate", workshop / "run", *options)
+
+
+def test_a_checkpoint_alone_needs_videos(workshop: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone.ckpt"
+    alone.write_bytes((workshop / "run" / "checkpoints" / "last.ckpt").read_bytes())
+    with pytest.raises(MtilError, match=f"{alone}: not in a run directory.* give videos with --videos"):
+        mtil("evaluate", alone, "--condition", "video")
