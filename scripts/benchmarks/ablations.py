@@ -4,7 +4,7 @@ A variant that takes longer for a step gets fewer of them: steps are timed first
 `compare.py`, which does not do again what is done. Placements are of another evaluation seed than the one that is
 reported, since presets are chosen here.
 
-    python scripts/benchmarks/ablations.py --minutes 15 --set trainer.threads=1 preset corner2 chunk-1
+    python scripts/benchmarks/ablations.py --minutes 15 --set trainer.threads=1 preset no-wrist chunk-1
     python scripts/benchmarks/ablations.py --list
 """
 
@@ -19,7 +19,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 VARIANTS: dict[str, str] = {
     "preset": "",
-    "corner": "data.observations=[proprio,corner_image]",
+    "no-wrist": "data.observations=[proprio,corner_image,corner2_image]",
+    "corner-and-wrist": "data.observations=[proprio,corner_image,gripperPOV_image]",
     "corner2": "data.observations=[proprio,corner2_image]",
     "whole-picture": "collection.cameras.corner.crop=null collection.cameras.corner2.crop=null",
     "48-pixels": "collection.cameras.corner.size=48 collection.cameras.corner2.size=48",
