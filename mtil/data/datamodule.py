@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from mtil.data.batch import Batch
 from mtil.data.clips import Clips, clips_of, held_out_clips
 from mtil.data.config import DataConfig, StratifiedSampling, UniformSampling
-from mtil.data.descriptors import DescriptorKind
+from mtil.data.kinds import DescriptorKind
 from mtil.data.sampling import Draw, SequentialBatchSampler, StratifiedBatchSampler
 from mtil.data.split import split
 from mtil.data.store import DemoStore

@@ -4,29 +4,15 @@ Legend: B batch.
 """
 
 from collections.abc import Sequence
-from typing import Literal, assert_never, get_args
+from typing import assert_never
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mtil.data.kinds import WrittenKind
 from mtil.types import DatasetSpec
-
-DescriptorKind = Literal["one_hot", "language", "video", "none"]
-
-WrittenKind = Literal["one_hot", "language", "none"]
-"""Of these, a vocabulary has few, which are prepared once; batches refer to them by row."""
-
-WRITTEN: tuple[WrittenKind, ...] = get_args(WrittenKind)
-
-NEEDS: dict[DescriptorKind, str] = {
-    "one_hot": "a name",
-    "language": "`language_instruction` in problem_info of its file (or choose policy.task_encoder.kind=one_hot)",
-    "video": "a video in data.clips.videos, or two demonstrations, one to show while another is imitated",
-    "none": "nothing",
-}
-"""What a task must have to be told in a kind."""
 
 
 class DescriptorTable:

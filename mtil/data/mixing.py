@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mtil.data.descriptors import NEEDS, DescriptorKind
+from mtil.data.kinds import NEEDS, DescriptorKind
 from mtil.errors import DatasetError
 
 _GOLDEN_SECTION = (5**0.5 - 1) / 2  # its multiples spread evenly over [0, 1), in any stretch of them

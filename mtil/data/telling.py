@@ -12,7 +12,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from mtil.data.clips import ClipDraws, Clips
-from mtil.data.descriptors import WRITTEN, DescriptorKind, DescriptorTable, WrittenKind, descriptor_table
+from mtil.data.descriptors import DescriptorTable, descriptor_table
+from mtil.data.kinds import WRITTEN, DescriptorKind, WrittenKind
 from mtil.data.mixing import KindMix
 from mtil.data.randomness import seed_of
 from mtil.data.sampling import Draw

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
-from mtil.data.descriptors import DescriptorKind
+from mtil.data.kinds import DescriptorKind
 
 Clip = UInt8[np.ndarray, "F h w 3"]
 Descriptor = TypeVar("Descriptor", str, Clip)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from mtil.config import Config
-from mtil.data.descriptors import DescriptorKind
+from mtil.data.kinds import DescriptorKind
 
 Channels = Annotated[int, Field(ge=16, multiple_of=16)]
 Keypoints = Annotated[int, Field(ge=1, description="Places in the image that the policy is told")]

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from mtil.data.descriptors import DescriptorKind
+from mtil.data.kinds import DescriptorKind
 from mtil.encoders.base import TaskEncoder
 
 

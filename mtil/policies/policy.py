@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from mtil.data.batch import Batch
-from mtil.data.descriptors import DescriptorKind, descriptor_table
+from mtil.data.descriptors import descriptor_table
+from mtil.data.kinds import DescriptorKind
 from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.base import Clip, TaskEncoder
 from mtil.encoders.config import (

@@ -14,7 +14,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from mtil.data.augment import augment
 from mtil.data.batch import Batch
-from mtil.data.descriptors import WRITTEN, DescriptorKind, WrittenKind, descriptor_table
+from mtil.data.descriptors import descriptor_table
+from mtil.data.kinds import WRITTEN, DescriptorKind, WrittenKind
 from mtil.data.randomness import seed_generators
 from mtil.encoders.alignment import misalignment
 from mtil.encoders.config import MultimodalConfig

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from mtil.data.batch import Batch
-from mtil.data.descriptors import DescriptorKind
+from mtil.data.kinds import DescriptorKind
 from mtil.training.callbacks import stepped
 from mtil.training.metrics import TaskMeans, validation_names
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtil.data.descriptors import DescriptorKind
+from mtil.data.kinds import DescriptorKind
 from mtil.data.mixing import KindMix
 from mtil.errors import DatasetError
 

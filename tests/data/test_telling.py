@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mtil.data.clips import Clips, clips_of
-from mtil.data.descriptors import DescriptorKind
+from mtil.data.kinds import DescriptorKind
 from mtil.data.sampling import Draw
 from mtil.data.store import DemoStore
 from mtil.data.telling import Telling, Told
