@@ -1,4 +1,4 @@
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 import torch
@@ -19,6 +19,7 @@ def batch() -> Batch:
         weight=torch.ones(3),
         descriptors={"language": torch.arange(3)},
         condition=torch.zeros(3, dtype=torch.long),
+        clips=torch.zeros(2, 4, 6, 8, 3, dtype=torch.uint8),
     )
 
 
@@ -29,7 +30,7 @@ def tensors(batch: Batch) -> list[Tensor]:
 
 def test_every_tensor_moves(batch: Batch) -> None:
     moved = batch.to("meta")
-    assert len(tensors(moved)) == 11
+    assert len(tensors(moved)) == 12
     assert all(tensor.device.type == "meta" for tensor in tensors(moved))
     assert [tensor.shape for tensor in tensors(moved)] == [tensor.shape for tensor in tensors(batch)]
     assert all(tensor.device.type == "cpu" for tensor in tensors(batch))
@@ -47,3 +48,7 @@ def test_length_is_the_number_of_examples(batch: Batch) -> None:
 def test_it_is_frozen(batch: Batch) -> None:
     with pytest.raises(FrozenInstanceError):
         batch.task = torch.zeros(3)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_batch_without_clips_moves_too(batch: Batch) -> None:
+    assert replace(batch, clips=None).to("meta").clips is None
