@@ -24,6 +24,8 @@ def test_json_is_what_the_design_fixes(result: EvaluationResult) -> None:
         "weights",
         "control",
         "instructions",
+        "videos",
+        "clips",
         "path",
         "replay",
     ]
