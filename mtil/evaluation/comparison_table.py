@@ -74,6 +74,7 @@ def _side(name: str, side: Side) -> str:
     seeds = f"seeds {', '.join(map(_percent, side.rates.seeds))}; " if len(side.files) > 1 else ""
     told = f", control: {first.control} task" if first.control else ""
     told += f", instructions of {first.instructions}" if first.instructions else ""
+    told += f", {first.clips} clips of {first.videos or 'demonstrations held out'}" if first.clips else ""
     files = ", ".join(map(str, side.files))
     return f"{name}: {_percent(rate.rate)}% ({seeds}95% interval {interval}), told by {first.condition}{told}: {files}."
 

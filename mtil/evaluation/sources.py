@@ -91,5 +91,5 @@ def _words(result: EvaluationResult) -> str:
     said += [f"step {how.step}"] if how.step is not None else []
     said += [f"control {how.control}"] if how.control else []
     said += [f"instructions {how.instructions}"] if how.instructions else []
-    said += [f"{how.clips} clips of {how.videos or 'held-out demonstrations'}"] if how.clips else []
+    said += [f"{how.clips} clips of {how.videos or 'demonstrations held out'}"] if how.clips else []
     return ", ".join([*said, how.condition])

@@ -130,7 +130,7 @@ def _weight(result: EvaluationResult) -> tuple[int, ...]:
 
 
 def _alike(result: EvaluationResult, other: EvaluationResult) -> bool:
-    """Whether two evaluations are of the same weights, at placements of the same seed."""
+    """Whether two evaluations are of the same weights, shown the same if shown, at placements of the same seed."""
     mine, others = result.protocol, other.protocol
-    keys = ("suite", "seed", "condition", "step", "weights")
+    keys = ("suite", "seed", "condition", "videos", "clips", "step", "weights")
     return all(getattr(mine, key) == getattr(others, key) for key in keys)
