@@ -149,6 +149,7 @@ class DatasetSpec:
         widths: By key of a state or action, the dimensions that each task has.
         targets: States that the policy does not see, but learns to tell from its images.
         clip: What a frame of a clip that shows a task is, if tasks are shown.
+        goal: What goals are made of, states strung together or one image, if there are any.
     """
 
     tasks: tuple[Task, ...]
@@ -157,6 +158,7 @@ class DatasetSpec:
     widths: Mapping[str, tuple[int, ...]]
     targets: tuple[FeatureSpec, ...] = ()
     clip: FeatureSpec | None = None
+    goal: tuple[FeatureSpec, ...] = ()
 
     def position(self, task: str) -> int:
         """Index of a task.
@@ -207,4 +209,5 @@ class DatasetSpec:
             widths={key: tuple(widths) for key, widths in values["widths"].items()},
             targets=tuple(feature(found) for found in values.get("targets", ())),  # earlier checkpoints have none
             clip=feature(values["clip"]) if values.get("clip") else None,
+            goal=tuple(feature(found) for found in values.get("goal", ())),
         )

@@ -25,6 +25,7 @@ CONFIG: dict[str, Any] = {
         "batch_size": 16,
         "observations": ["proprio", "objects", "goal"],
         "clips": {"images": "corner_image"},
+        "goals": {"space": ["proprio", "objects"]},
         "tasks": list(TASKS),
         "validation_fraction": 0.4,
     },
@@ -35,6 +36,7 @@ CONFIG: dict[str, Any] = {
             "one_hot": {"width": 16},
             "language": {"width": 16},
             "video": VIDEO,
+            "goal": {"width": 16},
             "weights": {"video": 2},
             "alignment": {"kind": "contrastive"},
         },
@@ -78,9 +80,10 @@ def test_held_out_demonstrations_show_the_tasks(workshop: Path) -> None:
 
 
 def test_one_policy_is_told_in_other_kinds_too(workshop: Path) -> None:
-    assert load_policy(workshop / "run").policy.kinds == ("one_hot", "language", "video")
+    assert load_policy(workshop / "run").policy.kinds == ("one_hot", "language", "video", "goal")
     assert evaluated(workshop / "run")["protocol"]["condition"] == "language"
     assert evaluated(workshop / "run", "--condition", "one_hot")["protocol"]["condition"] == "one_hot"
+    assert evaluated(workshop / "run", "--condition", "goal")["protocol"]["condition"] == "goal"
 
 
 def test_videos_of_others_show_the_tasks(workshop: Path) -> None:
@@ -111,7 +114,7 @@ def test_a_resumed_run_is_shown_the_same(workshop: Path) -> None:
     [
         (("--videos", "nowhere"), "videos are given, but the policy is conditioned on language; expected video"),
         (("--condition", "video", "--videos", "nowhere"), "nowhere: no such folder"),
-        (("--condition", "goal"), "unknown condition for this policy 'goal'; valid: one_hot, language, video"),
+        (("--condition", "none"), "unknown condition for this policy 'none'; valid: one_hot, language, video, goal"),
     ],
 )
 def test_mistakes(workshop: Path, options: tuple[str, ...], message: str) -> None:

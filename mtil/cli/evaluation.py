@@ -16,7 +16,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the placements, which are never those of training")] = 0,
     tasks: Annotated[str | None, typer.Option(help="Comma-separated; by default all that the policy knows")] = None,
     condition: Annotated[
-        str | None, typer.Option(help="one_hot, language, video or none; by default language, if it takes that")
+        str | None, typer.Option(help="one_hot, language, video, goal or none; by default language, if it takes that")
     ] = None,
     instructions: Annotated[Path | None, typer.Option(help="Other sentences: YAML {task: [sentence, ...]}")] = None,
     videos: Annotated[

@@ -1,6 +1,6 @@
 """What the loader hands to the policy.
 
-Legend: B batch, F frames of a clip, H history, K chunk, A action dimensions, D state dimensions, h x w pixels.
+Legend: B batch, F frames of a clip, G goals, H history, K chunk, A action dimensions, D state dimensions, h x w pixels.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -28,6 +28,8 @@ class Batch:
         targets: By key, the present states that the policy does not see, but learns to tell.
         target_mask: By key, their dimensions that the example's task has.
         clips: Frames of clips that show tasks, if any do: descriptors of kind "video" are rows of these.
+        goals: Goals, if any are given: descriptors of kind "goal" are rows of these. States (G, D), NaN where a task
+            has no such dimension, or images uint8 (G, h, w, 3).
     """
 
     observations: dict[str, Shaped[Tensor, "B H ..."]]
@@ -42,6 +44,7 @@ class Batch:
     targets: dict[str, Float[Tensor, "B _"]] = field(default_factory=dict)
     target_mask: dict[str, Bool[Tensor, "B _"]] = field(default_factory=dict)
     clips: UInt8[Tensor, "_ F h w 3"] | None = None
+    goals: Shaped[Tensor, "G ..."] | None = None
 
     def __len__(self) -> int:
         return len(self.task)

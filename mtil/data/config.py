@@ -48,6 +48,47 @@ class ClipsConfig(Config):
     )
 
 
+class FinalGoal(Config):
+    """The end of the demonstration."""
+
+    kind: Literal["final"] = "final"
+
+
+class FutureGoal(Config):
+    """A later step of it."""
+
+    kind: Literal["future"] = "future"
+    offsets: Literal["uniform", "geometric"] = Field(default="uniform", description="How far ahead")
+    mean: PositiveFloat = Field(
+        default=20.0, ge=1, description="Steps ahead, of geometric offsets in an episode that did not end"
+    )
+
+
+class RandomGoal(Config):
+    """Any step of it, earlier ones, too."""
+
+    kind: Literal["random"] = "random"
+
+
+class StatedGoal(Config):
+    """What the demonstration was asked to reach, if it says so: no relabelling."""
+
+    kind: Literal["stated"] = "stated"
+    key: str = Field(description="State key that holds it, of as many dimensions as the space of goals")
+
+
+Relabelling = Annotated[FinalGoal | FutureGoal | RandomGoal | StatedGoal, Field(discriminator="kind")]
+
+
+class GoalsConfig(Config):
+    """What goals are: a part of the observation, to be as the demonstration came to have it (hindsight)."""
+
+    space: tuple[str, ...] = Field(
+        min_length=1, description="State keys, or one image key; they need not be among the observations"
+    )
+    relabel: Relabelling = Field(default=FinalGoal(), description="What became of a demonstration that is its goal")
+
+
 class DataConfig(Config):
     """Demonstrations and batches."""
 
@@ -61,6 +102,7 @@ class DataConfig(Config):
     clips: ClipsConfig | None = Field(
         default=None, description="What shows the tasks, to a policy that is told them by video"
     )
+    goals: GoalsConfig | None = Field(default=None, description="What goals are, to a policy that is given them")
     tasks: tuple[str, ...] | None = Field(default=None, description="Tasks to train on; null: all")
     batch_size: PositiveInt = Field(default=256, description="Windows in a batch, over all devices")
     sampling: Sampling = StratifiedSampling()

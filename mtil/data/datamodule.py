@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from mtil.data.batch import Batch
 from mtil.data.clips import Clips, clips_of, held_out_clips
-from mtil.data.config import DataConfig, StratifiedSampling, UniformSampling
+from mtil.data.config import DataConfig, GoalsConfig, StratifiedSampling, UniformSampling
+from mtil.data.goals import goals_of
 from mtil.data.kinds import DescriptorKind
 from mtil.data.sampling import Draw, SequentialBatchSampler, StratifiedBatchSampler
 from mtil.data.split import split
@@ -36,7 +37,8 @@ class WindowDataset(Dataset[Batch]):
         chunk: Actions in a window.
         kinds: Kinds of descriptor, one of each for every example, and how often it is conditioned on that one.
         clips: What shows the tasks, where that is one of the kinds; an episode's position in it is that in `episodes`.
-        every_kind: See `Telling`.
+        goals: What goals are, where they are one of the kinds.
+        every_kind: See `Telling`; where it is so, goals are those of an evaluation.
         seed: With the step, decides which descriptor and which kind.
 
     Raises:
@@ -52,6 +54,7 @@ class WindowDataset(Dataset[Batch]):
         chunk: int,
         kinds: Mapping[DescriptorKind, float],
         clips: Clips | None = None,
+        goals: GoalsConfig | None = None,
         every_kind: bool = False,
         seed: int,
     ) -> None:
@@ -67,7 +70,10 @@ class WindowDataset(Dataset[Batch]):
         self._observation_mask = {state.key: spec.valid(state) for state in states}
         self._actions = store.features[spec.action.key].numpy()
         self._action_mask = np.pad(spec.valid(spec.action), ((0, 1), (0, 0)))  # the last row is that of padding
-        self._telling = Telling(kinds, spec, clips=clips, every=every_kind, seed=seed)
+        aims = None
+        if goals is not None and "goal" in kinds:
+            aims = goals_of(store, self._windows, self._task, goals, as_evaluated=every_kind)
+        self._telling = Telling(kinds, spec, clips=clips, goals=aims, every=every_kind, seed=seed)
 
     @property
     def task(self) -> Int[Tensor, " W"]:
@@ -102,6 +108,7 @@ class WindowDataset(Dataset[Batch]):
             targets={key: _take(values, rows.history[:, -1]) for key, values in self._targets.items()},
             target_mask={key: _take(valid, task) for key, valid in self._target_mask.items()},
             clips=told.clips,
+            goals=told.goals,
         )
 
 
@@ -160,6 +167,8 @@ class DemoDataModule(LightningDataModule):
         train, validation = split(self.store, config, seed=seed)
         self.statistics = self.store.statistics(train)
         clips = _clips(config, self.store, train, validation, frames)
+        if "goal" in kinds and config.goals is None:
+            raise ConfigError("data.goals: expected what goals are to a policy that is given them, found null")
         try:
             self.train, self.validation = (
                 WindowDataset(
@@ -169,6 +178,7 @@ class DemoDataModule(LightningDataModule):
                     chunk=chunk,
                     kinds=kinds,
                     clips=shown,
+                    goals=config.goals,
                     every_kind=episodes is validation,
                     seed=seed,
                 )

@@ -2,7 +2,7 @@
 
 from typing import Literal, get_args
 
-DescriptorKind = Literal["one_hot", "language", "video", "none"]
+DescriptorKind = Literal["one_hot", "language", "video", "goal", "none"]
 
 WrittenKind = Literal["one_hot", "language", "none"]
 """Of these, a vocabulary has few, which are prepared once; batches refer to them by row."""
@@ -13,6 +13,7 @@ NEEDS: dict[DescriptorKind, str] = {
     "one_hot": "a name",
     "language": "`language_instruction` in problem_info of its file (or choose policy.task_encoder.kind=one_hot)",
     "video": "a video in data.clips.videos, or two demonstrations, one to show while another is imitated",
+    "goal": "the keys of data.goals in its file",
     "none": "nothing",
 }
 """What a task must have to be told in a kind."""

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mtil.data.config import DataConfig
+from mtil.data.config import DataConfig, GoalsConfig, StatedGoal
 from mtil.data.defects import ACTIONS
 from mtil.data.frames import Frames
 from mtil.data.hdf5 import TaskFile, open_tasks
@@ -31,6 +31,8 @@ class DemoStore:
         features: By key, states and actions alike, in memory.
         images: By key, the images, which are read when they are asked for.
         clips: Images that clips of the demonstrations are made of, if any are.
+        goal_images: Images that goals are taken from, if they are images.
+        stated: The goals that the demonstrations themselves state, if these are to be taken.
         task: Position of each episode's task.
         start: First row of each episode.
         length: Steps of each episode.
@@ -41,6 +43,8 @@ class DemoStore:
     features: Mapping[str, Float[Tensor, "N _"]]
     images: Mapping[str, Frames]
     clips: Frames | None
+    goal_images: Frames | None
+    stated: Float[Tensor, "N _"] | None
     task: Int[Tensor, " E"]
     start: Int[Tensor, " E"]
     length: Int[Tensor, " E"]
@@ -53,6 +57,7 @@ class DemoStore:
         keys: Sequence[str] | None = None,
         targets: Sequence[str] = (),
         clips: str | None = None,
+        goals: GoalsConfig | None = None,
         tasks: Sequence[str] | None = None,
     ) -> "DemoStore":
         """Read a file or folder of demonstrations.
@@ -62,21 +67,27 @@ class DemoStore:
             keys: Observations wanted, states or images that every task has; None: every state.
             targets: States wanted beside them, to be told from images.
             clips: Images wanted to show tasks by.
+            goals: What goals are made of.
             tasks: Tasks wanted, in the order that they get in the vocabulary; None: all, by name of their file.
 
         Raises:
             DatasetError: The demonstrations have a defect, or lack a key or task asked for, or nothing is.
         """
         files = _select(open_tasks(path), tasks)
-        spec = _spec(files, _keys(files, keys), _targets(files, targets), _clips(files, clips))
-        states = [*(feature for feature in spec.observations if feature.kind == "state"), *spec.targets]
+        space, stated = _goals(files, goals)
+        spec = _spec(files, _keys(files, keys), _targets(files, targets), _clips(files, clips), space)
+        states = {f.key: f for f in (*spec.observations, *spec.targets, *spec.goal) if f.kind == "state"}
+        wanted = {**states, ACTIONS: spec.action}
+        read = _read(files, list((wanted if stated is None else {stated.key: stated, **wanted}).values()))
         images = [feature.key for feature in spec.observations if feature.kind == "image"]
         length = torch.tensor([steps for file in files for steps in file.lengths])
         return DemoStore(
             spec=spec,
-            features=_read(files, (*states, spec.action)),
+            features={key: read[key] for key in wanted},
             images={key: Frames(files, key) for key in images},
             clips=None if clips is None else Frames(files, clips),
+            goal_images=Frames(files, spec.goal[0].key) if spec.goal and spec.goal[0].kind == "image" else None,
+            stated=None if stated is None else read[stated.key],
             task=torch.arange(len(files)).repeat_interleave(torch.tensor([len(file.demos) for file in files])),
             start=length.cumsum(0) - length,
             length=length,
@@ -95,6 +106,7 @@ class DemoStore:
             keys=config.observations,
             targets=config.targets,
             clips=None if config.clips is None else config.clips.images,
+            goals=config.goals,
             tasks=config.tasks,
         )
 
@@ -110,7 +122,9 @@ class DemoStore:
         return {key: feature_statistics(values[rows], self.valid(key)[task]) for key, values in self.features.items()}
 
     def _feature(self, key: str) -> FeatureSpec:
-        return next(f for f in (*self.spec.observations, *self.spec.targets, self.spec.action) if f.key == key)
+        return next(
+            f for f in (*self.spec.observations, *self.spec.targets, *self.spec.goal, self.spec.action) if f.key == key
+        )
 
 
 def _select(files: list[TaskFile], tasks: Sequence[str] | None) -> list[TaskFile]:
@@ -165,8 +179,50 @@ def _clips(files: list[TaskFile], wanted: str | None) -> FeatureSpec | None:
     return found[0]
 
 
-def _spec(files: list[TaskFile], keys: Sequence[str], targets: Sequence[str], clip: FeatureSpec | None) -> DatasetSpec:
-    per_task = {key: [file.observations[key] for file in files] for key in (*keys, *targets)} | {
+def _goals(files: list[TaskFile], wanted: GoalsConfig | None) -> tuple[Sequence[str], FeatureSpec | None]:
+    """The keys that goals are made of, and what the demonstrations state as their goals, if that is to be taken."""
+    if wanted is None:
+        return (), None
+    space = list(dict.fromkeys(wanted.space))
+    for file in files:
+        kinds = {}
+        for key in space:
+            if key not in file.observations:
+                raise DatasetError(f"{file.path}: data.goals.space: {unknown('observation', key, file.observations)}")
+            kinds[key] = file.observations[key].kind
+        if len(space) > 1 and "image" in kinds.values():
+            found = ", ".join(f"{key} ({kind})" for key, kind in kinds.items())
+            raise DatasetError(f"{file.path}: data.goals.space: expected states, or one image alone, found {found}")
+    if not isinstance(wanted.relabel, StatedGoal):
+        return space, None
+    return space, _stated(files, space, wanted.relabel.key)
+
+
+def _stated(files: list[TaskFile], space: Sequence[str], key: str) -> FeatureSpec:
+    """The state that holds goals, checked to be in every file and of the shape of what it is a goal for."""
+    where = "data.goals.relabel.key"
+    if len(space) > 1:
+        raise DatasetError(f"{where}: expected a space of one state key, found {', '.join(space)}")
+    for file in files:
+        states = {each: feature.shape for each, feature in file.observations.items() if feature.kind == "state"}
+        if key not in states:
+            raise DatasetError(f"{file.path}: {where}: {unknown('state', key, states)}")
+        shape = file.observations[space[0]].shape
+        if states[key] != shape:
+            raise DatasetError(
+                f"{file.path}: {where}: expected goals of the shape of {space[0]} {shape}, found {key} {states[key]}"
+            )
+    return _widest([file.observations[key] for file in files])
+
+
+def _spec(
+    files: list[TaskFile],
+    keys: Sequence[str],
+    targets: Sequence[str],
+    clip: FeatureSpec | None,
+    goal: Sequence[str],
+) -> DatasetSpec:
+    per_task = {key: [file.observations[key] for file in files] for key in (*keys, *targets, *goal)} | {
         ACTIONS: [file.action for file in files]
     }
     widest = {key: _widest(features) for key, features in per_task.items()}
@@ -181,6 +237,7 @@ def _spec(files: list[TaskFile], keys: Sequence[str], targets: Sequence[str], cl
         },
         targets=tuple(widest[key] for key in targets),
         clip=clip,
+        goal=tuple(widest[key] for key in goal),
     )
 
 

@@ -1,6 +1,6 @@
 """What tells the examples of a batch their tasks: descriptors, and the kind of these that counts.
 
-Legend: B batch, E episodes, F frames of a clip, T tasks, U clips of a batch, h x w pixels.
+Legend: B batch, E episodes, F frames of a clip, G goals, T tasks, U clips of a batch, h x w pixels.
 """
 
 from collections.abc import Mapping
@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from mtil.data.clips import ClipDraws, Clips
 from mtil.data.descriptors import DescriptorTable, descriptor_table
+from mtil.data.goals import Goals
 from mtil.data.kinds import WRITTEN, DescriptorKind, WrittenKind
 from mtil.data.mixing import KindMix
 from mtil.data.randomness import seed_of
@@ -26,6 +27,7 @@ class Told(NamedTuple):
     descriptors: dict[str, Int[Tensor, " B"]]
     condition: Int[Tensor, " B"]
     clips: UInt8[Tensor, "U F h w 3"] | None
+    goals: Shaped[Tensor, "G ..."] | None
 
 
 class Telling:
@@ -35,7 +37,8 @@ class Telling:
         kinds: Of descriptor, and how often an example is conditioned on each.
         spec: The vocabulary.
         clips: What shows the tasks, where that is one of the kinds.
-        every: Whether an example gets a clip also where it is conditioned on another kind, so that all can be compared.
+        goals: What they are to reach, where that is one of the kinds.
+        every: Whether examples get clips and goals also where they are conditioned on another kind, for comparison.
         seed: With the step, decides everything.
 
     Attributes:
@@ -51,6 +54,7 @@ class Telling:
         spec: DatasetSpec,
         *,
         clips: Clips | None = None,
+        goals: Goals | None = None,
         every: bool = False,
         seed: int,
     ) -> None:
@@ -58,10 +62,12 @@ class Telling:
             kind: descriptor_table(kind, spec) for kind in WRITTEN if kind in kinds
         }
         self._clips = clips if "video" in kinds else None
+        self._goals = goals if "goal" in kinds else None
         self._shown = None if self._clips is None else ClipDraws(self._clips, len(spec.tasks))
         counts: dict[DescriptorKind, Int[np.ndarray, " T"]] = {}
         counts |= {kind: table.count for kind, table in self._tables.items()}
         counts |= {} if self._shown is None else {"video": self._shown.count}
+        counts |= {} if self._goals is None else {"goal": np.ones(len(spec.tasks), np.int64)}
         self._kinds, self._every, self._seed = list(kinds), every, seed
         self._mix = KindMix(kinds, counts, spec.task_names)
         self.lacking: dict[DescriptorKind, list[int]] = {
@@ -81,11 +87,20 @@ class Telling:
             for kind, table in self._tables.items()
         }
         condition = self._mix.draw(position, draw.places, uniform().item())
-        if self._clips is None or self._shown is None:
-            return Told(rows, condition, None)
-        chosen = self._shown.draw(task, episode, uniform(len(self._shown.count), 2).numpy())
-        if not self._every:
-            chosen[condition.numpy() != self._kinds.index("video")] = -1
-        needed, row = np.unique(np.append(chosen, -1), return_inverse=True)  # -1 is then always the first of them
-        rows["video"] = torch.from_numpy(row[:-1] - 1)
-        return Told(rows, condition, self._clips.take(needed[1:]))
+        shown, goals = None, None
+        if self._clips is not None and self._shown is not None:
+            chosen = self._shown.draw(task, episode, uniform(len(self._shown.count), 2).numpy())
+            chosen[~self._needed("video", condition)] = -1
+            needed, row = np.unique(np.append(chosen, -1), return_inverse=True)  # -1 is then always the first of them
+            rows["video"] = torch.from_numpy(row[:-1] - 1)
+            shown = self._clips.take(needed[1:])
+        if self._goals is not None:
+            share = uniform(draw.size).index_select(0, draw.places).numpy()
+            needed = self._needed("goal", condition)
+            rows["goal"] = torch.from_numpy(np.where(needed, needed.cumsum() - 1, -1))
+            goals = self._goals.take(draw.windows.numpy()[needed], share[needed])
+        return Told(rows, condition, shown, goals)
+
+    def _needed(self, kind: DescriptorKind, condition: Int[Tensor, " B"]) -> Bool[np.ndarray, " B"]:
+        """Which examples get a descriptor of a kind that is made for the batch."""
+        return np.full(len(condition), True) if self._every else condition.numpy() == self._kinds.index(kind)

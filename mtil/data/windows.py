@@ -20,6 +20,15 @@ class WindowRows:
     chunk_mask: Bool[np.ndarray, "B K"]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Rows of the store: of the present step of windows, and where their episodes begin and end."""
+
+    row: Int[np.ndarray, " B"]
+    first: Int[np.ndarray, " B"]
+    last: Int[np.ndarray, " B"]
+
+
 class Windows:
     """All windows of the chosen episodes.
 
@@ -42,6 +51,7 @@ class Windows:
         self.episode = np.arange(len(start)).repeat(length)
         step = np.arange(len(self.episode)) - (length.cumsum() - length)[self.episode]
         self._row = start[self.episode] + step
+        self._start, self._length = start, length
         self._before = np.minimum(step, history - 1)
         self._after = np.minimum(length[self.episode] - 1 - step, chunk - 1)
         past, future = np.arange(1 - history, 1), np.arange(chunk)
@@ -61,6 +71,12 @@ class Windows:
             chunk=row[:, None] + self._future.take(after, axis=0),
             chunk_mask=self._future_mask.take(after, axis=0),
         )
+
+    def place(self, windows: Int[np.ndarray, " B"]) -> Place:
+        """Where the given windows lie in their episodes."""
+        episode = self.episode.take(windows)
+        first = self._start.take(episode)
+        return Place(self._row.take(windows), first, first + self._length.take(episode) - 1)
 
 
 def spread(steps: int, frames: int) -> Int[np.ndarray, " F"]:

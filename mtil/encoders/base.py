@@ -4,7 +4,7 @@ Legend: N descriptors, B batch, F frames of a clip, Z width of z, h x w pixels.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -12,13 +12,16 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from mtil.data.kinds import DescriptorKind
+from mtil.data.statistics import FeatureStatistics
+from mtil.encoders.config import NormalizationConfig
 
 Clip = UInt8[np.ndarray, "F h w 3"]
-Descriptor = TypeVar("Descriptor", str, Clip)
+Goal = Shaped[np.ndarray, "..."]
+Descriptor = TypeVar("Descriptor", str, Clip, Goal)
 
 
 class TaskEncoder(nn.Module, ABC, Generic[Descriptor]):
-    """Turns descriptors of one kind (names, sentences, frames of videos) into embeddings.
+    """Turns descriptors of one kind (names, sentences, frames of videos, goals) into embeddings.
 
     Attributes:
         kind: The kind of descriptor that it takes.
@@ -27,6 +30,9 @@ class TaskEncoder(nn.Module, ABC, Generic[Descriptor]):
 
     kind: DescriptorKind
     width: int
+
+    def fit(self, statistics: Mapping[str, FeatureStatistics], config: NormalizationConfig) -> None:
+        """Fix the normalisation of descriptors that are numbers; most are not."""
 
     @abstractmethod
     def prepare(self, descriptors: Sequence[Descriptor]) -> Shaped[Tensor, "N ..."]:

@@ -82,6 +82,11 @@ class LanguageConfig(Config):
     hidden: PositiveInt = Field(default=256, description="Width of the projection's hidden layer")
 
 
+def _without_z(backbone: ImageEncoderConfig) -> None:
+    if backbone.film:
+        raise ValueError("backbone.film: expected false, since there is no z yet to modulate with; found true")
+
+
 class VideoConfig(Config):
     """Frames of a clip, each seen by an image encoder, and pooled by attention over time."""
 
@@ -99,8 +104,24 @@ class VideoConfig(Config):
     def _consistent(self) -> "VideoConfig":
         if self.features % self.heads:
             raise ValueError(f"heads: expected a divisor of the {self.features} features, found {self.heads}")
-        if self.backbone.film:
-            raise ValueError("backbone.film: expected false, since there is no z yet to modulate with; found true")
+        _without_z(self.backbone)
+        return self
+
+
+class GoalConfig(Config):
+    """A state that is to be reached, or an image of it, and a perceptron."""
+
+    kind: Literal["goal"] = "goal"
+    width: PositiveInt = Field(default=64, description="Size of z")
+    hidden: PositiveInt = Field(default=256, description="Width of the hidden layer")
+    backbone: ImageEncoderConfig = Field(
+        default=CNNConfig(channels=(16, 32, 64), film=False),
+        description="What sees an image, where goals are images; without z, film=false",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "GoalConfig":
+        _without_z(self.backbone)
         return self
 
 
@@ -119,6 +140,7 @@ class MultimodalConfig(Config):
     one_hot: OneHotConfig | None = None
     language: LanguageConfig | None = None
     video: VideoConfig | None = None
+    goal: GoalConfig | None = None
     weights: dict[DescriptorKind, PositiveFloat] = Field(
         default={}, description="How often each kind is drawn, relative to the others; 1 unless given"
     )
@@ -148,10 +170,10 @@ class MultimodalConfig(Config):
 
     @property
     def _all(self) -> dict[DescriptorKind, "SingleEncoderConfig | None"]:
-        return {"one_hot": self.one_hot, "language": self.language, "video": self.video}
+        return {"one_hot": self.one_hot, "language": self.language, "video": self.video, "goal": self.goal}
 
 
-SingleEncoderConfig = OneHotConfig | LanguageConfig | VideoConfig | UnconditionalConfig
+SingleEncoderConfig = OneHotConfig | LanguageConfig | VideoConfig | GoalConfig | UnconditionalConfig
 TaskEncoderConfig = Annotated[SingleEncoderConfig | MultimodalConfig, Field(discriminator="kind")]
 
 

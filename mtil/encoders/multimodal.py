@@ -11,7 +11,9 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from mtil.data.kinds import DescriptorKind
+from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.base import TaskEncoder
+from mtil.encoders.config import NormalizationConfig
 
 
 class TaskEncoders(nn.Module):
@@ -32,6 +34,11 @@ class TaskEncoders(nn.Module):
         assert len(set(self.kinds)) == len(encoders), "a kind has one encoder"
         assert all(encoder.width == self.width for encoder in encoders), "all kinds share one space"
         self._encoders = nn.ModuleDict(dict(zip(self.kinds, encoders, strict=True)))
+
+    def fit(self, statistics: Mapping[str, FeatureStatistics], config: NormalizationConfig) -> None:
+        """Fix the normalisation of descriptors that are numbers."""
+        for kind in self.kinds:
+            self[kind].fit(statistics, config)
 
     def __getitem__(self, kind: DescriptorKind) -> TaskEncoder[Any]:
         return self._encoders[kind]  # type: ignore[return-value]

@@ -12,13 +12,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from mtil.encoders.backbone import build_backbone, see
 from mtil.encoders.base import Clip, TaskEncoder
 from mtil.encoders.config import VideoConfig
-from mtil.encoders.vision import build_image_encoder, part_of
+from mtil.encoders.vision import part_of
 from mtil.errors import EncoderError
 from mtil.types import FeatureSpec
-
-_NO_Z = 1  # width of the z that the backbone is given, and does not look at
 
 
 class VideoEncoder(TaskEncoder[Clip]):
@@ -46,11 +45,7 @@ class VideoEncoder(TaskEncoder[Clip]):
             raise EncoderError("a policy that is told its tasks by video needs data with clips (data.clips)")
         self.width, self.shape = config.width, (config.frames, *clip.shape)
         stored = None if state is None else part_of(state, "backbone.")
-        self.backbone = build_image_encoder(config.backbone, condition=_NO_Z, state=stored)
-        if min(clip.shape[:2]) < self.backbone.smallest:
-            size = "x".join(map(str, clip.shape[:2]))
-            expected = f"expected frames of {self.backbone.smallest} pixels and more"
-            raise EncoderError(f"policy.task_encoder.backbone: {expected}; {clip.key} has {size}")
+        self.backbone = build_backbone(config.backbone, clip, state=stored)
         features = config.features
         self.frame = nn.Sequential(nn.Linear(self.backbone.width, features), nn.LayerNorm(features))
         self.time = nn.Parameter(0.02 * torch.randn(config.frames, features))
@@ -75,8 +70,7 @@ class VideoEncoder(TaskEncoder[Clip]):
         return torch.from_numpy(np.stack(descriptors)).to(self.time.device)
 
     def forward(self, prepared: UInt8[Tensor, "N F h w 3"]) -> Float[Tensor, "N Z"]:
-        images = prepared.flatten(0, 1).permute(0, 3, 1, 2).to(self.time.dtype) / 255
-        seen = self.backbone(images, images.new_zeros(len(images), _NO_Z)).unflatten(0, prepared.shape[:2])
-        tokens = self.frame(seen.to(self.time.dtype)) + self.time
+        seen = see(self.backbone, prepared.flatten(0, 1), self.time.dtype).unflatten(0, prepared.shape[:2])
+        tokens = self.frame(seen) + self.time
         read = self.attention(torch.cat([self.query.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], 1))
         return self.output(read[:, 0])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mtil.config import read_yaml
 from mtil.errors import CheckpointError, ConfigError, SimulatorError, unknown
+from mtil.evaluation.aiming import Aim, Aims
 from mtil.evaluation.showing import Showing, Shown
 from mtil.policies.policy import Policy
 from mtil.sim.base import Simulator
@@ -59,9 +60,10 @@ def descriptors(
     instructions: Mapping[str, Sequence[str]] | None = None,
     showing: Showing | None = None,
     clips: int = 1,
+    goals: Aims | None = None,
 ) -> dict[str, list[Descriptor]]:
     """Descriptors of each task: one for its name, one for each sentence that tells it, one for each clip that shows it
-    and those that follow upon it, or one that says nothing.
+    and those that follow upon it, one for each episode's goal, or one that says nothing.
 
     Args:
         policy: The policy.
@@ -70,6 +72,7 @@ def descriptors(
         instructions: Sentences to use in place of those that the policy was trained on.
         showing: Clips of each task, needed where the kind is `video`.
         clips: How many of them make a z, which is their mean.
+        goals: Of each task's episodes, needed where the kind is `goal`.
 
     Raises:
         CheckpointError: The policy does not take this kind.
@@ -81,6 +84,9 @@ def descriptors(
     if kind == "video":
         assert showing is not None, "clips show a policy its tasks"
         return {task: _shown(policy, showing[task], clips) for task in tasks}
+    if kind == "goal":
+        assert goals is not None, "episodes have goals"
+        return {task: _aimed(policy, goals[task]) for task in tasks}
     told = {task: _told(policy, kind, task, instructions) for task in tasks}
     everything = list(dict.fromkeys([*_vocabulary(policy, kind, instructions), *chain.from_iterable(told.values())]))
     # Matrix kernels round differently by batch size: z must not depend on which tasks are evaluated.
@@ -121,6 +127,11 @@ def _shown(policy: Policy, clips: Sequence[Shown], together: int) -> list[Descri
     z = policy.embed("video", [clip.frames for clip in clips])
     groups = [[(first + n) % len(clips) for n in range(min(together, len(clips)))] for first in range(len(clips))]
     return [Descriptor(", ".join(clips[index].name for index in group), z[group].mean(0)) for group in groups]
+
+
+def _aimed(policy: Policy, goals: Sequence[Aim]) -> list[Descriptor]:
+    z = policy.embed("goal", [each.goal for each in goals])
+    return [Descriptor(each.name, own) for each, own in zip(goals, z, strict=True)]
 
 
 def _vocabulary(policy: Policy, kind: str, instructions: Mapping[str, Sequence[str]] | None) -> Iterable[str]:

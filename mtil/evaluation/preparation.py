@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from mtil.errors import CheckpointError, ConfigError, SimulatorError
+from mtil.evaluation.aiming import aims
 from mtil.evaluation.conditioning import Descriptors, common_tasks, descriptors, read_instructions
 from mtil.evaluation.controls import controlled
 from mtil.evaluation.digest import weights_digest
@@ -92,17 +93,25 @@ def prepare(path: Path, settings: EvaluationSettings) -> Preparation:
         path=str(loaded.path),
     )
     tasks = common_tasks(policy, simulator, settings.tasks)
-    return Preparation(loaded, simulator, protocol, _told(loaded, condition, tasks, settings))
+    return Preparation(loaded, simulator, protocol, _told(loaded, simulator, condition, tasks, settings))
 
 
-def _told(loaded: LoadedPolicy, condition: str, tasks: Sequence[str], settings: EvaluationSettings) -> Descriptors:
+def _told(
+    loaded: LoadedPolicy, simulator: Simulator, condition: str, tasks: Sequence[str], settings: EvaluationSettings
+) -> Descriptors:
     sentences = None if settings.instructions is None else read_instructions(settings.instructions)
     if settings.control == "absent" and sentences is not None:
         raise ConfigError(
             "instructions are given, but control 'absent' tells the policy nothing; leave one of them out"
         )
     showing = _showing(loaded, condition, tasks, settings)
-    told = descriptors(loaded.policy, condition, tasks, instructions=sentences, showing=showing, clips=settings.clips)
+    goals = None
+    if condition == "goal":
+        loaded.policy.require(condition)
+        goals = aims(loaded.policy, simulator, tasks, episodes=settings.episodes, seed=settings.seed)
+    told = descriptors(
+        loaded.policy, condition, tasks, instructions=sentences, showing=showing, clips=settings.clips, goals=goals
+    )
     return controlled(told, settings.control, seed=settings.seed)
 
 

@@ -52,6 +52,8 @@ def protocol(protocol: EvaluationProtocol, *, intervals: str = _ONE_CHECKPOINT) 
     told = "" if protocol.instructions is None else f", with the sentences of {protocol.instructions}"
     if protocol.clips is not None:
         told += f", z the mean of {protocol.clips} clips of {protocol.videos or 'demonstrations held out'}"
+    if protocol.condition == "goal":
+        told += ", what is to be reached from the very placement of the episode"
     control = "" if protocol.control is None else f"CONTROL: {_CONTROLS[protocol.control]}.\n"
     return (
         f"{control}{protocol.suite}, {_episodes(protocol)}, each from a held-out placement "

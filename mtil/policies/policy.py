@@ -14,8 +14,9 @@ from mtil.data.batch import Batch
 from mtil.data.descriptors import descriptor_table
 from mtil.data.kinds import DescriptorKind
 from mtil.data.statistics import FeatureStatistics
-from mtil.encoders.base import Clip, TaskEncoder
+from mtil.encoders.base import Clip, Goal, TaskEncoder
 from mtil.encoders.config import (
+    GoalConfig,
     LanguageConfig,
     OneHotConfig,
     SingleEncoderConfig,
@@ -23,6 +24,7 @@ from mtil.encoders.config import (
     VideoConfig,
     encoder_parts,
 )
+from mtil.encoders.goal import GoalEncoder
 from mtil.encoders.language import LanguageEncoder
 from mtil.encoders.multimodal import TaskEncoders
 from mtil.encoders.normalizer import Normalizer
@@ -131,15 +133,16 @@ class Policy(nn.Module):
         """Fix the normalisation of observations and actions, and the range of the head."""
         config = self.config.normalization
         self.observation_encoder.fit(statistics, config)
+        self.task_encoders.fit(statistics, config)
         actions = statistics[self.spec.action.key]
         self.action_normalizer.fit(actions, config.actions, config.floor)
         self.head.fit(self.action_normalizer(actions.low), self.action_normalizer(actions.high))
         if self.readout is not None:
             self.readout.fit(statistics, config)
 
-    def embed(self, kind: str, descriptors: Sequence[str] | Sequence[Clip]) -> Float[Tensor, "N Z"]:
+    def embed(self, kind: str, descriptors: Sequence[str] | Sequence[Clip] | Sequence[Goal]) -> Float[Tensor, "N Z"]:
         """The embeddings z of raw descriptors: task names (`one_hot`), sentences (`language`), frames of clips as uint8
-        (F, h, w, 3) (`video`), anything (`none`).
+        (F, h, w, 3) (`video`), states or images to be reached (`goal`), anything (`none`).
 
         Each is embedded alone, so that a replayed episode is given the very z of the evaluation that it was part of.
 
@@ -250,5 +253,7 @@ def build_task_encoder(
             return UnconditionalEncoder(width=config.width)
         case VideoConfig():
             return VideoEncoder(config, spec.clip, state=state)
+        case GoalConfig():
+            return GoalEncoder(config, spec.goal, state=state)
         case _:
             assert_never(config)

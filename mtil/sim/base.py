@@ -2,9 +2,10 @@
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from importlib.metadata import entry_points
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -14,6 +15,23 @@ from mtil.types import CameraView, Task
 
 Expert = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 """From one observation to the raw action, which may lie outside the action space."""
+
+SETTLING = 15
+"""Steps that an expert goes on after its success before what it sees is taken for a goal: then things lie still, and
+where precision counts, they lie well within what counts as success."""
+
+
+class Reached(NamedTuple):
+    """What a goal is to look like.
+
+    Attributes:
+        observation: By key.
+        success: Whether it is one; if not, the expert failed, and this is where it ended.
+    """
+
+    observation: Mapping[str, np.ndarray]
+    success: bool
+
 
 Stream = Literal["collection", "evaluation", "validation"]
 
@@ -69,6 +87,26 @@ class Simulator(ABC):
             SimulatorError: The task does not exist.
         """
 
+    def goals(self, task: str, placements: Iterable[int], *, views: Sequence[CameraView] = ()) -> Iterator[Reached]:
+        """What is to be reached from each placement: what the expert sees there, some steps after its success.
+
+        Where a suite states its goals otherwise, it overrides this.
+
+        Args:
+            task: Name of a task of the suite.
+            placements: As `reset` takes them.
+            views: What observations show besides.
+
+        Raises:
+            SimulatorError: The task does not exist, or has no expert.
+        """
+        expert = self.expert(task)
+        if expert is None:
+            raise SimulatorError(f"{self.name}: task {task!r} has no scripted expert to show what is to be reached")
+        with closing(self.make(task, views=views)) as env:
+            for placement in placements:
+                yield _reached(env, expert, placement, horizon=self.horizon)
+
     @abstractmethod
     def env_args(self, task: str) -> dict[str, Any]:
         """The task in robomimic's words: `env_name`, `env_version`, `type` and `env_kwargs`, JSON values all.
@@ -109,3 +147,17 @@ def placement(stream: Stream, seed: int, task: str, episode: int) -> int:
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(task.encode()), episode))
     return (int(sequence.generate_state(1, np.uint64)[0]) >> 2 << 1) | _STREAMS[stream]
+
+
+def _reached(env: gymnasium.Env, expert: Expert, placement: int, *, horizon: int) -> Reached:
+    observation, _ = env.reset(seed=placement)
+    success, left, over = False, horizon, False
+    space = env.action_space
+    assert isinstance(space, gymnasium.spaces.Box)
+    while left and not over:
+        action = np.clip(expert(observation), space.low, space.high).astype(space.dtype)
+        observation, _, terminated, truncated, info = env.step(action)
+        left, over = left - 1, terminated or truncated
+        if info["success"] and not success:
+            success, left = True, SETTLING
+    return Reached(observation, success)

@@ -61,6 +61,8 @@ class ImitationModule(LightningModule):
         prepared = {each: self.get_buffer(f"_prepared_{each}") for each in self._written}
         if batch.clips is not None:
             prepared["video"] = batch.clips
+        if batch.goals is not None:
+            prepared["goal"] = batch.goals
         return self.policy.task_encoders(prepared, batch.descriptors, condition)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from mtil.errors import ConfigError, SimulatorError
+from mtil.evaluation.aiming import Aims, aims
 from mtil.evaluation.conditioning import descriptors
 from mtil.evaluation.evaluate import evaluate
 from mtil.evaluation.metrics import EvaluationResult
@@ -56,6 +57,7 @@ class Rollouts(Callback):
         self._average, self._suite = average, suite
         self._every, self._episodes, self._seed = every, episodes, seed
         self._peers = Peers()
+        self._goals: Aims | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._peers = connected(Rank(trainer.global_rank, trainer.world_size))
@@ -75,11 +77,17 @@ class Rollouts(Callback):
 
     def _evaluate(self, policy: Policy, *, workers: int) -> EvaluationResult:
         kind = policy.default_kind
+        goals = None
+        if kind == "goal":
+            self._goals = self._goals or aims(
+                policy, load(self._suite), self._tasks, episodes=self._episodes, seed=self._seed, stream="validation"
+            )
+            goals = self._goals
         with _one_thread():
             return evaluate(
                 Actor(policy, slots=slots_for(workers)),
                 simulator=self._suite,
-                descriptors=descriptors(policy, kind, self._tasks),
+                descriptors=descriptors(policy, kind, self._tasks, goals=goals),
                 episodes=self._episodes,
                 stream="validation",
                 seed=self._seed,

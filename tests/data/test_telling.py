@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from mtil.data.clips import Clips, clips_of
+from mtil.data.config import FinalGoal
+from mtil.data.goals import Goals
 from mtil.data.kinds import DescriptorKind
 from mtil.data.sampling import Draw
 from mtil.data.store import DemoStore
 from mtil.data.telling import Telling, Told
+from mtil.data.windows import Windows
 from mtil.errors import DatasetError
 
 KINDS: dict[DescriptorKind, float] = {"one_hot": 1.0, "video": 1.0}
@@ -74,6 +77,40 @@ def test_ranks_tell_their_part_of_what_one_tells(store: DemoStore, clips: Clips)
         assert torch.equal(part.condition, whole.condition[rank::2])
         mine = whole.clips[whole.descriptors["video"][rank::2]]
         assert torch.equal(part.clips[part.descriptors["video"]], mine)
+
+
+@pytest.fixture
+def goals(store: DemoStore) -> Goals:
+    """The window at the beginning of each episode is its position."""
+    windows = Windows(store.start.numpy(), np.ones_like(store.length.numpy()), history=1, chunk=1)
+    states = np.arange(len(store.features["proprio"]), dtype=np.float32)[:, None]
+    return Goals(windows, store.task.numpy(), FinalGoal(), states=(states,), valid=np.full((3, 1), True))
+
+
+def test_an_example_conditioned_on_a_goal_has_its_own(store: DemoStore, goals: Goals) -> None:
+    telling = Telling({"one_hot": 1.0, "goal": 1.0}, store.spec, goals=goals, seed=0)
+    found = told(telling, store)
+    rows = found.descriptors["goal"]
+    assert found.goals is not None
+    assert ((rows >= 0) == (found.condition == 1)).all()
+    assert found.goals[rows[rows >= 0], 0].tolist() == store.start[rows >= 0].tolist()
+    assert len(found.goals) == int((rows >= 0).sum())
+
+
+def test_ranks_have_their_part_of_the_goals(store: DemoStore, goals: Goals) -> None:
+    telling = Telling({"one_hot": 1.0, "goal": 1.0}, store.spec, goals=goals, every=True, seed=0)
+    for rank in range(2):
+        part = told(telling, store, rank=rank, world_size=2)
+        assert part.goals is not None
+        assert part.goals[part.descriptors["goal"], 0].tolist() == store.start[rank::2].tolist()
+
+
+def test_goals_beside_it_change_no_other_draw(store: DemoStore, clips: Clips, goals: Goals) -> None:
+    """Shares of kinds apart."""
+    options = {"clips": clips, "every": True, "seed": 0}
+    without = told(Telling(KINDS, store.spec, **options), store)
+    beside = told(Telling(KINDS | {"goal": 1.0}, store.spec, goals=goals, **options), store)
+    assert all(torch.equal(rows, beside.descriptors[kind]) for kind, rows in without.descriptors.items())
 
 
 def test_written_kinds_need_no_clips(store: DemoStore, clips: Clips) -> None:

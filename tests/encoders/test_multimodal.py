@@ -88,7 +88,7 @@ def test_parts_and_weights_of_a_configuration() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"one_hot": {}}, "expected two or more of one_hot, language, video; found one_hot"),
+        ({"one_hot": {}}, "expected two or more of one_hot, language, video, goal; found one_hot"),
         (
             {"one_hot": {"width": 8}, "language": {"width": 9}},
             "expected the same width for all kinds, found one_hot 8, language 9",

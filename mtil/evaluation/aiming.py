@@ -1,0 +1,79 @@
+"""Goals of the episodes of an evaluation: what is to be reached from where each begins."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Shaped
+
+from mtil.errors import CheckpointError
+from mtil.policies.policy import Policy
+from mtil.sim.base import Reached, Simulator, Stream, placement
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A goal as a policy takes it, and what to call it."""
+
+    name: str
+    goal: Shaped[np.ndarray, "..."]
+
+
+Aims = Mapping[str, Sequence[Aim]]
+"""By task, the goal of each episode."""
+
+
+def aims(
+    policy: Policy,
+    simulator: Simulator,
+    tasks: Iterable[str],
+    *,
+    episodes: int,
+    seed: int,
+    stream: Stream = "evaluation",
+) -> Aims:
+    """The goals of the episodes of an evaluation.
+
+    Args:
+        policy: One that takes goals.
+        simulator: Where they are reached.
+        tasks: Names.
+        episodes: Of each task.
+        seed: Of the placements.
+        stream: What these are drawn from.
+
+    Raises:
+        CheckpointError: The simulator does not show what the policy's goals are made of.
+        SimulatorError: A task has no goals.
+    """
+    views = [feature.camera for feature in policy.spec.goal if feature.camera is not None]
+    found = {}
+    for task in tasks:
+        starts = [placement(stream, seed, task, episode) for episode in range(episodes)]
+        reached = simulator.goals(task, starts, views=views)
+        found[task] = [_aim(policy, simulator, task, number, each) for number, each in enumerate(reached)]
+    return found
+
+
+def _aim(policy: Policy, simulator: Simulator, task: str, number: int, reached: Reached) -> Aim:
+    parts = []
+    for feature in policy.spec.goal:
+        if feature.key not in reached.observation:
+            raise CheckpointError(
+                f"the policy's goals are made of {feature.key!r}, which {simulator.name} does not show; it shows "
+                f"{', '.join(reached.observation)}"
+            )
+        value = reached.observation[feature.key]
+        if feature.kind == "image":
+            return Aim(_name(number, reached), value)
+        width = policy.spec.widths[feature.key][policy.spec.position(task)]
+        if value.shape != (width,):
+            raise CheckpointError(
+                f"{task}: expected {feature.key} of shape ({width},), {simulator.name} has {value.shape}"
+            )
+        parts.append(np.pad(value, (0, feature.shape[0] - width), constant_values=np.nan))
+    return Aim(_name(number, reached), np.concatenate(parts))
+
+
+def _name(number: int, reached: Reached) -> str:
+    return f"goal {number}" if reached.success else f"goal {number} (where the expert failed)"
