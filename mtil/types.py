@@ -171,6 +171,16 @@ class DatasetSpec:
             raise DatasetError(unknown("task", task, names))
         return names.index(task)
 
+    def width(self, key: str, task: str) -> int:
+        """Dimensions of a state or action that a task has; one outside the vocabulary has as many as all in it.
+
+        Raises:
+            DatasetError: There is no such task, and those that there are differ.
+        """
+        if task not in self.task_names and len(set(self.widths[key])) == 1:
+            return self.widths[key][0]
+        return self.widths[key][self.position(task)]
+
     @property
     def task_names(self) -> list[str]:
         """Names of the tasks, in order."""

@@ -8,10 +8,12 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import transformers
 import yaml
 from typer.testing import CliRunner
 
 from mtil.cli import app
+from mtil.encoders.pretrained import PretrainedEncoder
 from mtil.errors import MtilError
 from mtil.policies.checkpoint import load_policy
 from mtil.sim.video import VideoWriter
@@ -107,6 +109,45 @@ def test_a_resumed_run_is_shown_the_same(workshop: Path) -> None:
     mtil(*run, "--resume")
     once, twice = (load_policy(workshop / name).policy.state_dict() for name in ("run", "again"))
     assert all(torch.equal(once[name], twice[name]) for name in once)
+
+
+def test_a_task_that_it_was_not_trained_on(workshop: Path, tmp_path: Path) -> None:
+    """It can be told of it in words, shown it, or given its goals; it has no name for it."""
+    known, other = TASKS
+    tasks = f"data.tasks={json.dumps([known])}"
+    data = f"data.path={workshop / 'demos'}"
+    mtil("train", workshop / "shown.yaml", data, tasks, "trainer.max_steps=3", "--out", tmp_path / "run")
+    told = {}
+    for kind in ("language", "video", "goal"):
+        result = evaluated(tmp_path / "run", "--condition", kind, "--tasks", other)
+        assert result["protocol"]["untrained"] == [other]
+        told[kind] = {outcome["told"] for outcome in result["outcomes"]}
+    assert told["goal"] == {"goal 0", "goal 1", "goal 2"}
+    assert all(words.startswith("demonstration ") for words in told["video"])
+    assert "button" in " ".join(told["language"])
+    assert evaluated(tmp_path / "run", "--tasks", known)["protocol"]["untrained"] is None
+    with pytest.raises(MtilError, match=f"the policy was not trained on '{other}'"):
+        mtil("evaluate", tmp_path / "run", "--condition", "one_hot", "--tasks", other)
+
+
+def test_a_frozen_network_looks_at_each_clip_once(
+    workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = transformers.ViTModel(transformers.ViTConfig(**small, image_size=16, patch_size=8))
+    model.save_pretrained(tmp_path / "vit")
+    transformers.ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(tmp_path / "vit")
+    looked = []
+    look = PretrainedEncoder.look
+    monkeypatch.setattr(
+        PretrainedEncoder, "look", lambda self, images: looked.append(len(images)) or look(self, images)
+    )
+    backbone = {"kind": "pretrained", "model": str(tmp_path / "vit"), "width": 32, "film": False}
+    setting = f"policy.task_encoder.video.backbone={json.dumps(backbone)}"
+    data = f"data.path={workshop / 'demos'}"
+    mtil("train", workshop / "shown.yaml", data, setting, "trainer.max_steps=3", "--out", tmp_path / "run")
+    assert sum(looked) == 2 * 10  # two frames of each of two tasks' five demonstrations, trained on or held out
+    assert evaluated(tmp_path / "run", "--condition", "video")["protocol"]["condition"] == "video"
 
 
 @pytest.mark.parametrize(

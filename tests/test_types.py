@@ -46,6 +46,7 @@ def stored_specs(draw: st.DrawFn) -> dict[str, Any]:
         "widths": widths,
         "targets": [feature(key, "float32", "state") for key in keys[:told]],
         "clip": image("clips") if draw(st.booleans()) else None,
+        "goal": [feature(key, "float32", "state") for key in keys[:told]],
     }
 
 
@@ -64,7 +65,7 @@ def test_a_specs_views_are_its_cameras(stored: dict[str, Any]) -> None:
 
 @given(stored_specs())
 def test_a_spec_from_before_policies_could_see_loads(stored: dict[str, Any]) -> None:
-    del stored["targets"]
+    del stored["targets"], stored["goal"]
     for feature in (*stored["observations"], stored["action"]):
         del feature["camera"]
     spec = DatasetSpec.from_json(stored)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 
@@ -27,7 +27,8 @@ class Batch:
         condition: Position, among these kinds, of the one that the example is conditioned on.
         targets: By key, the present states that the policy does not see, but learns to tell.
         target_mask: By key, their dimensions that the example's task has.
-        clips: Frames of clips that show tasks, if any do: descriptors of kind "video" are rows of these.
+        clips: Frames of clips that show tasks, if any do, or what a frozen network makes of them: descriptors of kind
+            "video" are rows of these.
         goals: Goals, if any are given: descriptors of kind "goal" are rows of these. States (G, D), NaN where a task
             has no such dimension, or images uint8 (G, h, w, 3).
     """
@@ -43,7 +44,7 @@ class Batch:
     condition: Int[Tensor, " B"]
     targets: dict[str, Float[Tensor, "B _"]] = field(default_factory=dict)
     target_mask: dict[str, Bool[Tensor, "B _"]] = field(default_factory=dict)
-    clips: UInt8[Tensor, "_ F h w 3"] | None = None
+    clips: Shaped[Tensor, "_ F ..."] | None = None
     goals: Shaped[Tensor, "G ..."] | None = None
 
     def __len__(self) -> int:

@@ -3,11 +3,12 @@
 Legend: B batch, C clips, E episodes, F frames of a clip, N clips taken, T tasks, U clips of a batch, h x w pixels.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from mtil.data.frames import Frames
@@ -15,7 +16,11 @@ from mtil.data.store import DemoStore
 from mtil.data.videos import Videos
 from mtil.data.windows import spread
 
+Prepare = Callable[[Sequence[UInt8[np.ndarray, "F h w 3"]]], Shaped[Tensor, "N F ..."]]
+"""What need be made of clips only once."""
+
 _VIDEO = -1  # in place of an episode
+_TOGETHER = 8  # clips that are prepared at once
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Clips:
         start: First row of each episode.
         length: Steps of each episode.
         videos: Frames of the videos.
+        prepared: By clip, what is handed out in place of its frames, where it was computed once for all.
     """
 
     task: Int[np.ndarray, " C"]
@@ -37,8 +43,16 @@ class Clips:
     start: Int[np.ndarray, " E"]
     length: Int[np.ndarray, " E"]
     videos: UInt8[np.ndarray, "_ F h w 3"] | None = None
+    prepared: Shaped[Tensor, "C F ..."] | None = None
 
-    def take(self, clips: Int[np.ndarray, " N"]) -> UInt8[Tensor, "N F h w 3"]:
+    def __len__(self) -> int:
+        return len(self.task)
+
+    def take(self, clips: Int[np.ndarray, " N"]) -> Shaped[Tensor, "N F ..."]:
+        """The frames of the given clips as uint8 (N, F, h, w, 3), or what was prepared of them; copied."""
+        return self.frames_of(clips) if self.prepared is None else self.prepared[torch.from_numpy(clips)]
+
+    def frames_of(self, clips: Int[np.ndarray, " N"]) -> UInt8[Tensor, "N F h w 3"]:
         """The frames of the given clips, copied."""
         shown = np.empty((len(clips), self.frames, *self.images.shape), np.uint8)
         episodes = clips < len(self.start)
@@ -51,6 +65,12 @@ class Clips:
             assert self.videos is not None, "a clip is an episode or a video"
             shown[~episodes] = self.videos[clips[~episodes] - len(self.start)]
         return torch.from_numpy(shown)
+
+    def prepared_by(self, prepare: Prepare) -> "Clips":
+        """The same clips, their frames replaced by what is made of them, here and now, for a few at a time."""
+        few = np.array_split(np.arange(len(self)), max(1, len(self) // _TOGETHER))
+        made = [prepare(list(self.frames_of(clips).numpy())).cpu() for clips in few]
+        return replace(self, prepared=torch.cat(made))
 
     def episode(self, clips: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
         """Position of the episode that each clip is, or -1."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mtil.data.batch import Batch
-from mtil.data.clips import Clips, clips_of, held_out_clips
+from mtil.data.clips import Clips, Prepare, clips_of, held_out_clips
 from mtil.data.config import DataConfig, GoalsConfig, StratifiedSampling, UniformSampling
 from mtil.data.goals import goals_of
 from mtil.data.kinds import DescriptorKind
@@ -84,6 +84,10 @@ class WindowDataset(Dataset[Batch]):
     def lacking(self) -> dict[DescriptorKind, list[int]]:
         """By kind of descriptor, positions of the tasks that have none and are told in the other kinds."""
         return self._telling.lacking
+
+    def prepare_clips(self, prepare: Prepare) -> None:
+        """Replace the frames of clips, if there are any, by what need be made of them only once."""
+        self._telling.prepare_clips(prepare)
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -188,6 +192,11 @@ class DemoDataModule(LightningDataModule):
             raise DatasetError(f"{config.path}: {error}") from None
         names = self.store.spec.task_names
         self.task_weights = _task_weights(config, np.bincount(self.train.task.numpy(), minlength=len(names)), names)
+
+    def prepare_clips(self, prepare: Prepare) -> None:
+        """Replace the frames of all clips by what need be made of them only once, such as by a frozen network."""
+        for windows in (self.train, self.validation):
+            windows.prepare_clips(prepare)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """An endless loader that begins at the trainer's present step."""

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from mtil.data.clips import ClipDraws, Clips
+from mtil.data.clips import ClipDraws, Clips, Prepare
 from mtil.data.descriptors import DescriptorTable, descriptor_table
 from mtil.data.goals import Goals
 from mtil.data.kinds import WRITTEN, DescriptorKind, WrittenKind
@@ -26,7 +26,7 @@ class Told(NamedTuple):
 
     descriptors: dict[str, Int[Tensor, " B"]]
     condition: Int[Tensor, " B"]
-    clips: UInt8[Tensor, "U F h w 3"] | None
+    clips: Shaped[Tensor, "U F ..."] | None
     goals: Shaped[Tensor, "G ..."] | None
 
 
@@ -73,6 +73,11 @@ class Telling:
         self.lacking: dict[DescriptorKind, list[int]] = {
             kind: np.flatnonzero(counts[kind] == 0).tolist() for kind in kinds
         }
+
+    def prepare_clips(self, prepare: Prepare) -> None:
+        """Replace the frames of clips, if there are any, by what need be made of them only once."""
+        if self._clips is not None:
+            self._clips = self._clips.prepared_by(prepare)
 
     def __call__(self, task: Int[np.ndarray, " B"], episode: Int[np.ndarray, " B"], draw: Draw) -> Told:
         """What tells a rank's part of a batch, given each example's task and the position of its episode."""

@@ -1,6 +1,6 @@
 """An image encoder as a part of a task encoder: no z is there yet that could modulate it.
 
-Legend: N images, F features, h x w pixels.
+Legend: N images, F features, V what a frozen network makes of an image, h x w pixels.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mtil.encoders.config import ImageEncoderConfig
-from mtil.encoders.image import ImageEncoder
+from mtil.encoders.image import FrozenEncoder, ImageEncoder
 from mtil.encoders.vision import build_image_encoder
 from mtil.errors import EncoderError
 from mtil.types import FeatureSpec
 
 _NO_Z = 1  # width of the z that the backbone is given, and does not look at
+_TOGETHER = 32  # images that are looked at at once
 
 
 def build_backbone(
@@ -36,5 +37,20 @@ def build_backbone(
 
 def see(backbone: ImageEncoder, images: UInt8[Tensor, "N h w 3"], dtype: torch.dtype) -> Float[Tensor, "N F"]:
     """Features of images as they are in a batch."""
-    pixels = images.permute(0, 3, 1, 2).to(dtype) / 255
+    pixels = _unit(images, dtype)
     return backbone(pixels, pixels.new_zeros(len(pixels), _NO_Z)).to(dtype)
+
+
+@torch.no_grad()
+def look(backbone: FrozenEncoder, images: UInt8[Tensor, "N h w 3"], dtype: torch.dtype) -> Float[Tensor, "N *V"]:
+    """What the frozen part of a backbone makes of images; computed for a few at a time."""
+    return torch.cat([backbone.look(_unit(few, dtype)) for few in images.split(_TOGETHER)]).to(dtype)
+
+
+def read(backbone: FrozenEncoder, looked: Float[Tensor, "N *V"], dtype: torch.dtype) -> Float[Tensor, "N F"]:
+    """Features, of what the frozen part has made of images."""
+    return backbone.read(looked, looked.new_zeros(len(looked), _NO_Z)).to(dtype)
+
+
+def _unit(images: UInt8[Tensor, "N h w 3"], dtype: torch.dtype) -> Float[Tensor, "N 3 h w"]:
+    return images.permute(0, 3, 1, 2).to(dtype) / 255

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mtil.encoders.config import PretrainedConfig
 from mtil.encoders.film import FiLM
 from mtil.encoders.hub import load_network, locate, quiet, reason
-from mtil.encoders.image import ImageEncoder
+from mtil.encoders.image import FrozenEncoder
 from mtil.encoders.pooling import AttentionPool, MeanPool
 from mtil.errors import CheckpointError, EncoderError
 
@@ -31,7 +31,7 @@ class Preprocessing(NamedTuple):
     std: tuple[float, float, float]
 
 
-class PretrainedEncoder(ImageEncoder):
+class PretrainedEncoder(FrozenEncoder):
     """A vision model, its patches pooled and modulated by z.
 
     The whole image is resized to what the model was trained on, never cropped. The model's configuration is part of the
@@ -54,7 +54,7 @@ class PretrainedEncoder(ImageEncoder):
     def __init__(self, config: PretrainedConfig, *, condition: int, state: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
         self.network, self._expects = _fetch(config.model) if state is None else _restore(state)
-        self._trainable = config.trainable
+        self.frozen = not config.trainable
         self.network.requires_grad_(config.trainable)
         if config.trainable:
             _freeze_what_is_not_used(self.network, self._expects.size)
@@ -72,13 +72,16 @@ class PretrainedEncoder(ImageEncoder):
         self.network.eval()
         return self
 
-    def forward(self, images: Float[Tensor, "N 3 h w"], z: Float[Tensor, "N Z"]) -> Float[Tensor, "N F"]:
+    def look(self, images: Float[Tensor, "N 3 h w"]) -> Float[Tensor, "N D _ _"]:
         size, mean, std = self._expects
         resized = F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
         scaled = (resized - images.new_tensor(mean).view(3, 1, 1)) / images.new_tensor(std).view(3, 1, 1)
-        with torch.set_grad_enabled(self._trainable and torch.is_grad_enabled()):
+        with torch.set_grad_enabled(not self.frozen and torch.is_grad_enabled()):
             found = self.network(pixel_values=scaled).last_hidden_state
-        pooled = self.pool(_patches(found, self.network.config, size))
+        return _patches(found, self.network.config, size)
+
+    def read(self, looked: Float[Tensor, "N D _ _"], z: Float[Tensor, "N Z"]) -> Float[Tensor, "N F"]:
+        pooled = self.pool(looked)
         return pooled if self.film is None else self.film(pooled, z)
 
 

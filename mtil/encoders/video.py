@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from mtil.encoders.backbone import build_backbone, see
+from mtil.encoders.backbone import build_backbone, look, read, see
 from mtil.encoders.base import Clip, TaskEncoder
 from mtil.encoders.config import VideoConfig
+from mtil.encoders.image import FrozenEncoder
 from mtil.encoders.vision import part_of
 from mtil.errors import EncoderError
 from mtil.types import FeatureSpec
@@ -58,8 +59,13 @@ class VideoEncoder(TaskEncoder[Clip]):
             nn.LayerNorm(features), nn.Linear(features, config.width), nn.LayerNorm(config.width)
         )
 
-    def prepare(self, descriptors: Sequence[Clip]) -> UInt8[Tensor, "N F h w 3"]:
-        """Clips side by side.
+    @property
+    def frozen(self) -> bool:
+        """Whether the backbone is: clips are then prepared by letting it look at them, once."""
+        return isinstance(self.backbone, FrozenEncoder) and self.backbone.frozen
+
+    def prepare(self, descriptors: Sequence[Clip]) -> Shaped[Tensor, "N F ..."]:
+        """Clips side by side, or what a frozen backbone makes of their frames.
 
         Raises:
             EncoderError: One has another shape than the encoder takes.
@@ -67,10 +73,18 @@ class VideoEncoder(TaskEncoder[Clip]):
         for clip in descriptors:
             if clip.shape != self.shape:
                 raise EncoderError(f"expected clips of shape {self.shape}, found {clip.shape}")
-        return torch.from_numpy(np.stack(descriptors)).to(self.time.device)
+        clips = torch.from_numpy(np.stack(descriptors)).to(self.time.device)
+        if not self.frozen:
+            return clips
+        assert isinstance(self.backbone, FrozenEncoder)
+        return look(self.backbone, clips.flatten(0, 1), self.time.dtype).unflatten(0, clips.shape[:2])
 
-    def forward(self, prepared: UInt8[Tensor, "N F h w 3"]) -> Float[Tensor, "N Z"]:
-        seen = see(self.backbone, prepared.flatten(0, 1), self.time.dtype).unflatten(0, prepared.shape[:2])
-        tokens = self.frame(seen) + self.time
-        read = self.attention(torch.cat([self.query.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], 1))
-        return self.output(read[:, 0])
+    def forward(self, prepared: Shaped[Tensor, "N F ..."]) -> Float[Tensor, "N Z"]:
+        frames = prepared.flatten(0, 1)
+        if isinstance(self.backbone, FrozenEncoder) and prepared.is_floating_point():
+            seen = read(self.backbone, frames, self.time.dtype)
+        else:
+            seen = see(self.backbone, frames, self.time.dtype)
+        tokens = self.frame(seen.unflatten(0, prepared.shape[:2])) + self.time
+        found = self.attention(torch.cat([self.query.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], 1))
+        return self.output(found[:, 0])

@@ -66,7 +66,7 @@ def _aim(policy: Policy, simulator: Simulator, task: str, number: int, reached: 
         value = reached.observation[feature.key]
         if feature.kind == "image":
             return Aim(_name(number, reached), value)
-        width = policy.spec.widths[feature.key][policy.spec.position(task)]
+        width = policy.spec.width(feature.key, task)
         if value.shape != (width,):
             raise CheckpointError(
                 f"{task}: expected {feature.key} of shape ({width},), {simulator.name} has {value.shape}"

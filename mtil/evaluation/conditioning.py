@@ -32,18 +32,24 @@ Descriptors = Mapping[str, Sequence[Descriptor]]
 """By task, what tells it."""
 
 
-def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | None) -> list[str]:
+def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | None, kind: str) -> list[str]:
     """The tasks to evaluate: those wanted, or all of the suite that the policy was trained on.
+
+    Args:
+        policy: The policy.
+        simulator: The suite.
+        wanted: Names; tasks that the policy was not trained on are among them only if it can be told them.
+        kind: Kind of descriptor.
 
     Raises:
         SimulatorError: A wanted task is not in the suite, or policy and suite have none in common.
-        CheckpointError: A wanted task is not in the policy's vocabulary.
+        CheckpointError: A wanted task is not in the policy's vocabulary, and cannot be told in this kind.
     """
     suite, known = [task.name for task in simulator.tasks()], policy.spec.task_names
     for task in wanted or ():
         if task not in suite:
             raise SimulatorError(f"{simulator.name}: {unknown('task', task, suite)}")
-        if task not in known:
+        if task not in known and kind == "one_hot":
             raise CheckpointError(f"the policy was not trained on {task!r}; {unknown('task', task, known)}")
     chosen = [task for task in suite if task in (known if wanted is None else wanted)]
     if not chosen:
@@ -58,6 +64,7 @@ def descriptors(
     tasks: Sequence[str],
     *,
     instructions: Mapping[str, Sequence[str]] | None = None,
+    untrained: Mapping[str, Sequence[str]] | None = None,
     showing: Showing | None = None,
     clips: int = 1,
     goals: Aims | None = None,
@@ -68,8 +75,9 @@ def descriptors(
     Args:
         policy: The policy.
         kind: Kind of descriptor.
-        tasks: Names of tasks in its vocabulary.
+        tasks: Their names.
         instructions: Sentences to use in place of those that the policy was trained on.
+        untrained: Sentences of tasks that it was not trained on.
         showing: Clips of each task, needed where the kind is `video`.
         clips: How many of them make a z, which is their mean.
         goals: Of each task's episodes, needed where the kind is `goal`.
@@ -87,7 +95,7 @@ def descriptors(
     if kind == "goal":
         assert goals is not None, "episodes have goals"
         return {task: _aimed(policy, goals[task]) for task in tasks}
-    told = {task: _told(policy, kind, task, instructions) for task in tasks}
+    told = {task: _told(policy, kind, task, instructions, untrained or {}) for task in tasks}
     everything = list(dict.fromkeys([*_vocabulary(policy, kind, instructions), *chain.from_iterable(told.values())]))
     # Matrix kernels round differently by batch size: z must not depend on which tasks are evaluated.
     embedded = dict(zip(everything, policy.embed(kind, everything), strict=True))
@@ -111,13 +119,20 @@ def read_instructions(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def _told(policy: Policy, kind: str, task: str, instructions: Mapping[str, Sequence[str]] | None) -> Sequence[str]:
+def _told(
+    policy: Policy,
+    kind: str,
+    task: str,
+    instructions: Mapping[str, Sequence[str]] | None,
+    untrained: Mapping[str, Sequence[str]],
+) -> Sequence[str]:
     if kind == "one_hot":
         return (task,)
     if kind == "none":
         return ("",)
     if instructions is None:
-        return policy.spec.tasks[policy.spec.position(task)].instructions or _untold(task)
+        known = {known.name: known.instructions for known in policy.spec.tasks}
+        return {**untrained, **known}.get(task) or _untold(task)
     if task not in instructions:
         raise ConfigError(f"no instructions for task {task!r}; found some for: {', '.join(instructions)}")
     return instructions[task]

@@ -80,6 +80,7 @@ class EvaluationProtocol:
         instructions: The file of sentences that replaced those of the training, if one did.
         videos: The folder of videos that showed the tasks, if not demonstrations held out of the training did.
         clips: How many clips made a z, where clips showed the tasks.
+        untrained: Tasks that the policy was not trained on, if it was evaluated on any.
         path: The checkpoint's file.
         replay: The one episode that was run again, if it was not all of them.
     """
@@ -97,6 +98,7 @@ class EvaluationProtocol:
     instructions: str | None = None
     videos: str | None = None
     clips: int | None = None
+    untrained: tuple[str, ...] | None = None
     path: str | None = None
     replay: int | None = None
 

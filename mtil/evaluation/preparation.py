@@ -76,6 +76,7 @@ def prepare(path: Path, settings: EvaluationSettings) -> Preparation:
         raise CheckpointError(f"{loaded.path}: does not name a simulator; choose one with --suite")
     simulator, policy = load(suite), loaded.policy
     condition = settings.condition or policy.default_kind
+    tasks = common_tasks(policy, simulator, settings.tasks, condition)
     protocol = EvaluationProtocol(
         suite=suite,
         seed=settings.seed,
@@ -90,9 +91,9 @@ def prepare(path: Path, settings: EvaluationSettings) -> Preparation:
         instructions=None if settings.instructions is None else str(settings.instructions),
         videos=None if settings.videos is None else str(settings.videos),
         clips=settings.clips if condition == "video" else None,
+        untrained=tuple(task for task in tasks if task not in policy.spec.task_names) or None,
         path=str(loaded.path),
     )
-    tasks = common_tasks(policy, simulator, settings.tasks)
     return Preparation(loaded, simulator, protocol, _told(loaded, simulator, condition, tasks, settings))
 
 
@@ -110,7 +111,14 @@ def _told(
         loaded.policy.require(condition)
         goals = aims(loaded.policy, simulator, tasks, episodes=settings.episodes, seed=settings.seed)
     told = descriptors(
-        loaded.policy, condition, tasks, instructions=sentences, showing=showing, clips=settings.clips, goals=goals
+        loaded.policy,
+        condition,
+        tasks,
+        instructions=sentences,
+        untrained={task.name: task.instructions for task in simulator.tasks()},
+        showing=showing,
+        clips=settings.clips,
+        goals=goals,
     )
     return controlled(told, settings.control, seed=settings.seed)
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Int, UInt8
 from pydantic import ValidationError
+from torch import Tensor
 
 from mtil.config import read_yaml
 from mtil.data.clips import clips_of
@@ -41,8 +43,9 @@ def filmed(policy: Policy, folder: Path, tasks: Sequence[str]) -> Showing:
         ConfigError: A task has no video.
     """
     frames, *shape = policy.clip_shape
-    videos = read_videos(folder, policy.spec.task_names, frames=frames, shape=tuple(shape))
-    names = [policy.spec.task_names[position] for position in videos.task]
+    known = list(dict.fromkeys([*policy.spec.task_names, *tasks]))
+    videos = read_videos(folder, known, frames=frames, shape=tuple(shape))
+    names = [known[position] for position in videos.task]
     clips = [Shown(name, clip) for name, clip in zip(videos.names, videos.frames, strict=True)]
     found = {task: [clip for name, clip in zip(names, clips, strict=True) if name == task] for task in tasks}
     if missing := [task for task in tasks if not found[task]]:
@@ -51,7 +54,7 @@ def filmed(policy: Policy, folder: Path, tasks: Sequence[str]) -> Showing:
 
 
 def held_out(policy: Policy, run: Path, tasks: Sequence[str]) -> Showing:
-    """Demonstrations of a run's data that it was not trained on.
+    """Demonstrations of a run's data that it was not trained on; all of a task that it was not trained on.
 
     Raises:
         CheckpointError: The run does not tell where its data are, or they are not those that it was trained on.
@@ -63,18 +66,28 @@ def held_out(policy: Policy, run: Path, tasks: Sequence[str]) -> Showing:
     if store.spec.clip != policy.spec.clip or store.spec.task_names != policy.spec.task_names:
         raise CheckpointError(f"{config.path}: no longer holds the tasks and images that {run} was trained on")
     _, validation = split(store, config, seed=seed)
-    clips = clips_of(store, validation, frames=policy.clip_shape[0])
     found: dict[str, list[Shown]] = {task: [] for task in tasks}
-    for index, episode in enumerate(validation.tolist()):
-        task = store.spec.task_names[int(store.task[episode])]
-        if task in found:
-            place = episode - int((store.task == store.task[episode]).nonzero()[0])
-            found[task].append(Shown(f"demonstration {place}", clips.take(np.array([index]))[0].numpy()))
+    _show(store, validation, found, frames=policy.clip_shape[0])
+    if untrained := [task for task in tasks if task not in policy.spec.task_names]:
+        others = DemoStore.of(config.model_copy(update={"tasks": tuple(untrained)}))
+        if others.spec.clip != policy.spec.clip:
+            raise CheckpointError(f"{config.path}: other images of {', '.join(untrained)} than the policy is shown")
+        _show(others, torch.arange(len(others.length)), found, frames=policy.clip_shape[0])
     if missing := [task for task in tasks if not found[task]]:
         raise ConfigError(
             f"{run}: no demonstrations were held out that could show {', '.join(missing)}; give videos with --videos"
         )
     return found
+
+
+def _show(store: DemoStore, episodes: Int[Tensor, " _"], found: dict[str, list[Shown]], *, frames: int) -> None:
+    """Add clips of episodes to those of their tasks."""
+    clips = clips_of(store, episodes, frames=frames)
+    for index, episode in enumerate(episodes.tolist()):
+        task = store.spec.task_names[int(store.task[episode])]
+        if task in found:
+            place = episode - int((store.task == store.task[episode]).nonzero()[0])
+            found[task].append(Shown(f"demonstration {place}", clips.take(np.array([index]))[0].numpy()))
 
 
 def _data(path: Path) -> tuple[DataConfig, int]:

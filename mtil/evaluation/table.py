@@ -54,13 +54,14 @@ def protocol(protocol: EvaluationProtocol, *, intervals: str = _ONE_CHECKPOINT) 
         told += f", z the mean of {protocol.clips} clips of {protocol.videos or 'demonstrations held out'}"
     if protocol.condition == "goal":
         told += ", what is to be reached from the very placement of the episode"
+    untrained = f"Not trained on: {', '.join(protocol.untrained)}.\n" if protocol.untrained else ""
     control = "" if protocol.control is None else f"CONTROL: {_CONTROLS[protocol.control]}.\n"
     return (
         f"{control}{protocol.suite}, {_episodes(protocol)}, each from a held-out placement "
         f"(seed {protocol.seed} of a random stream that collection never draws from) and at most {protocol.horizon} "
         f"steps long.\n"
         f"Success rule: {protocol.success}.\n"
-        f"Condition: {protocol.condition}{told}.\nCheckpoint: {protocol.checkpoint}.\n"
+        f"Condition: {protocol.condition}{told}.\n{untrained}Checkpoint: {protocol.checkpoint}.\n"
         f"Intervals: {intervals}."
     )
 

@@ -49,12 +49,12 @@ class Actor:
 
     def reset(self, row: int, z: Float[Tensor, " Z"], task: str) -> None:
         """Begin an episode of a task in a slot, conditioned on z."""
-        position = self._spec.position(task)
         for feature in self._spec.observations:
             if feature.kind == "state":
-                self._valid[feature.key][row] = self._spec.valid(feature)[position]
-                self._shapes[feature.key][row] = (int(self._valid[feature.key][row].sum()),)
-        self._actions[row] = int(self._spec.widths[self._spec.action.key][position])
+                width = self._spec.width(feature.key, task)
+                self._valid[feature.key][row] = np.arange(feature.shape[0]) < width
+                self._shapes[feature.key][row] = (width,)
+        self._actions[row] = self._spec.width(self._spec.action.key, task)
         self._z[row] = z.detach()
         self._execution[row] = build_execution(self._policy.config.execution)
         self._fresh[row] = True

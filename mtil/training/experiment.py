@@ -16,6 +16,7 @@ from mtil.collection.settings import CollectionSettings, is_collected
 from mtil.config import dump, read
 from mtil.data.datamodule import DemoDataModule
 from mtil.encoders.config import clip_frames, kind_weights
+from mtil.encoders.video import VideoEncoder
 from mtil.errors import CheckpointError, OutputError
 from mtil.machine import this_machine
 from mtil.policies.checkpoint import LAST, LoadedPolicy, load_policy
@@ -59,6 +60,7 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
     step = _step(checkpoint, data) if checkpoint else 0
     policy = Policy(config.policy, data.store.spec)
     policy.fit(data.statistics)
+    _prepare_clips(policy, data, console)
     _announce(config, data, policy, run, step, console)
     with quiet():
         tasks = data.store.spec.task_names
@@ -98,6 +100,14 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
             collect_and_report(settings, path, tasks=tasks, workers=None, console=console)
     except OutputError as error:
         raise OutputError(f"{error}; or collection=null to train on what is there") from None
+
+
+def _prepare_clips(policy: Policy, data: DemoDataModule, console: Console) -> None:
+    """Let a frozen network look at the clips now, rather than at each step."""
+    encoder = policy.task_encoders["video"] if "video" in policy.kinds else None
+    if isinstance(encoder, VideoEncoder) and encoder.frozen:
+        with console.status("clips are being looked at"):
+            data.prepare_clips(encoder.prepare)
 
 
 def _resumable(config: ExperimentConfig, run: Path, *, resume: bool) -> Path | None:

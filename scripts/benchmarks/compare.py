@@ -51,6 +51,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0, 1, 2])
     parser.add_argument("--episodes", type=int, default=50)
     parser.add_argument("--evaluation-seed", type=int, default=0)
+    parser.add_argument("--condition", help="kind of descriptor that all are told in; by default each its own")
     parser.add_argument("--out", type=Path, default=Path("runs/compare"))
     return parser.parse_args()
 
@@ -63,7 +64,9 @@ def _run(options: argparse.Namespace, name: str, overrides: list[str], seed: int
         settings = [f"seed={seed}", f"collection.seed={seed}", f"data.path={folder}", *overrides]
         ensure_data(read(ExperimentConfig, presets()[options.preset], settings), Console())
         _train(run, ["train", options.preset, *settings, "--out", str(run), "--resume"])
-        _mtil("evaluate", str(run), "--episodes", str(options.episodes), "--seed", str(options.evaluation_seed))
+        told = [] if options.condition is None else ["--condition", options.condition]
+        placements = ["--episodes", str(options.episodes), "--seed", str(options.evaluation_seed)]
+        _mtil("evaluate", str(run), *placements, *told)
         result = _result(run, options)
         assert result is not None, "an evaluation is kept in the run directory"
     timing = run / "seconds.json"
@@ -92,7 +95,8 @@ def _result(run: Path, options: argparse.Namespace) -> EvaluationResult | None:
     """The run's result on these placements, if it has been evaluated there."""
     for result in results_of(run).values() if run.exists() else ():
         how = result.protocol
-        plain = how.control is None and how.instructions is None and how.replay is None
+        alike = options.condition in (None, how.condition)
+        plain = alike and how.control is None and how.instructions is None and how.replay is None
         if plain and (how.seed, how.episodes_per_task) == (options.evaluation_seed, options.episodes):
             return result
     return None

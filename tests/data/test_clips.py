@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,23 @@ def test_an_episode_is_shown_as_its_camera_saw_it(store: DemoStore) -> None:
     for clip, episode in zip(found, (1, 4, 1), strict=True):
         rows = int(store.start[episode]) + spread(int(store.length[episode]), FRAMES)
         assert torch.equal(clip, store.clips.take(rows[None])[0])
+
+
+def test_what_was_prepared_is_handed_out_in_place_of_frames(store: DemoStore) -> None:
+    clips = clips_of(store, torch.arange(len(store.length)), frames=FRAMES)
+    asked = []
+
+    def brightness(few: Sequence[np.ndarray]) -> torch.Tensor:
+        asked.append(len(few))
+        return torch.stack([torch.from_numpy(clip).float().mean((1, 2, 3)) for clip in few])
+
+    prepared = clips.prepared_by(brightness)
+    assert sum(asked) == len(clips) == 30
+    assert max(asked) < 16
+    chosen = np.array([7, 0, 29])
+    expected = clips.take(chosen).float().mean((2, 3, 4))
+    torch.testing.assert_close(prepared.take(chosen), expected)
+    assert torch.equal(prepared.frames_of(chosen), clips.take(chosen))
 
 
 def test_videos_come_after_the_episodes(store: DemoStore) -> None:

@@ -44,18 +44,23 @@ def suite(toy_suite: str) -> Simulator:
 
 
 def test_all_tasks_in_common_in_the_suites_order(one_hot: Policy, suite: Simulator) -> None:
-    assert common_tasks(one_hot, suite, None) == ["near", "far"]
-    assert common_tasks(one_hot, suite, ["far"]) == ["far"]
-    assert common_tasks(one_hot, suite, ["far", "near"]) == ["near", "far"]
+    assert common_tasks(one_hot, suite, None, "one_hot") == ["near", "far"]
+    assert common_tasks(one_hot, suite, ["far"], "one_hot") == ["far"]
+    assert common_tasks(one_hot, suite, ["far", "near"], "one_hot") == ["near", "far"]
+
+
+def test_tasks_that_it_was_not_trained_on(language: Policy, suite: Simulator) -> None:
+    assert common_tasks(language, suite, ["impossible", "far"], "language") == ["far", "impossible"]
+    assert common_tasks(language, suite, None, "language") == ["near", "far"]
 
 
 def test_tasks_that_do_not_fit(one_hot: Policy, suite: Simulator) -> None:
     with pytest.raises(SimulatorError, match="toy: unknown task 'nera'; did you mean 'near'"):
-        common_tasks(one_hot, suite, ["nera"])
+        common_tasks(one_hot, suite, ["nera"], "one_hot")
     with pytest.raises(CheckpointError, match=r"was not trained on 'impossible'; .*valid: far, mute, near"):
-        common_tasks(one_hot, suite, ["near", "impossible"])
+        common_tasks(one_hot, suite, ["near", "impossible"], "one_hot")
     with pytest.raises(SimulatorError, match=r"toy: none of the policy's tasks \(mute\) is in this suite"):
-        common_tasks(policy_for(TASKS[1], kind="one_hot"), suite, None)
+        common_tasks(policy_for(TASKS[1], kind="one_hot"), suite, None, "one_hot")
 
 
 def test_a_name_tells_a_task_once(one_hot: Policy) -> None:
