@@ -7,7 +7,17 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGES = ("mtil", "torch", "lightning", "transformers", "numpy", "gymnasium", "mujoco", "metaworld")
+_PACKAGES = (
+    "mtil",
+    "torch",
+    "lightning",
+    "transformers",
+    "numpy",
+    "gymnasium",
+    "mujoco",
+    "metaworld",
+    "gymnasium-robotics",
+)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 # All checks: lint, format, types, import layers, tests. Options are passed on to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/environment.sh metaworld,minilm,dev
+. scripts/environment.sh metaworld,fetch,minilm,dev
 
 # The report is tested in a real browser.
 if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then

@@ -59,8 +59,8 @@ def test_seed_task_and_episode_each_matter() -> None:
 
 
 def test_suites_are_found_by_name() -> None:
-    assert {"metaworld-mt10", "metaworld-mt50", "metaworld-ml45"} <= set(names())
-    assert load("metaworld-mt10").name == "metaworld-mt10"
+    assert {"fetch", "metaworld-mt10", "metaworld-mt50", "metaworld-ml45"} <= set(names())
+    assert all(load(name).name == name for name in ("fetch", "metaworld-mt10"))
 
 
 def test_an_unknown_simulator_is_answered_with_the_known_ones() -> None:
@@ -68,18 +68,26 @@ def test_an_unknown_simulator_is_answered_with_the_known_ones() -> None:
         load("metaworld-mt1")
 
 
+@pytest.mark.parametrize(
+    ("suite", "extra", "missing"),
+    [("metaworld-mt10", "metaworld", "metaworld"), ("fetch", "fetch", "gymnasium_robotics.envs.fetch.fetch_env")],
+)
 def test_a_simulator_that_is_not_installed_is_answered_with_the_way_to_install_it(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, suite: str, extra: str, missing: str
 ) -> None:
-    monkeypatch.delitem(sys.modules, "mtil.sim.metaworld", raising=False)
-    monkeypatch.setitem(sys.modules, "metaworld", None)
-    with pytest.raises(SimulatorError, match=r'pip install "mtil\[metaworld\]"'):
-        load("metaworld-mt10")
+    monkeypatch.delitem(sys.modules, f"mtil.sim.{extra}", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(SimulatorError, match=rf'pip install "mtil\[{extra}\]"'):
+        load(suite)
 
 
 @pytest.mark.parametrize(
     ("module", "absent"),
-    [("mtil.sim.base", ["torch", "mujoco", "metaworld"]), ("mtil.sim.metaworld", ["torch"])],
+    [
+        ("mtil.sim.base", ["torch", "mujoco", "metaworld"]),
+        ("mtil.sim.metaworld", ["torch"]),
+        ("mtil.sim.fetch", ["torch", "metaworld"]),
+    ],
 )
 def test_imports_stay_light(module: str, absent: list[str]) -> None:
     code = f"import sys, {module}; print(*(name for name in {absent} if name in sys.modules))"
