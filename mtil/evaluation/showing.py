@@ -58,22 +58,43 @@ def held_out(policy: Policy, run: Path, tasks: Sequence[str]) -> Showing:
         ConfigError: A task has no demonstration that was held out.
         DatasetError: The data cannot be read.
     """
-    config, seed = _data(run / "config.yaml")
-    store = DemoStore.of(config)
-    if store.spec.clip != policy.spec.clip or store.spec.task_names != policy.spec.task_names:
-        raise CheckpointError(f"{config.path}: no longer holds the tasks and images that {run} was trained on")
-    _, validation = split(store, config, seed=seed)
-    clips = clips_of(store, validation, frames=policy.clip_shape[0])
-    found: dict[str, list[Shown]] = {task: [] for task in tasks}
-    for index, episode in enumerate(validation.tolist()):
-        task = store.spec.task_names[int(store.task[episode])]
-        if task in found:
-            place = episode - int((store.task == store.task[episode]).nonzero()[0])
-            found[task].append(Shown(f"demonstration {place}", clips.take(np.array([index]))[0].numpy()))
+    found = demonstrations(policy, run, tasks, trained=False)
     if missing := [task for task in tasks if not found[task]]:
         raise ConfigError(
             f"{run}: no demonstrations were held out that could show {', '.join(missing)}; give videos with --videos"
         )
+    return found
+
+
+def demonstrations(
+    policy: Policy, run: Path, tasks: Sequence[str], *, trained: bool, most: int | None = None
+) -> Showing:
+    """Demonstrations of a run's data, of a task perhaps none.
+
+    Args:
+        policy: The run's.
+        run: Its directory.
+        tasks: Which to show.
+        trained: Those that it was trained on, or those that were held out.
+        most: So many of each task at most, the first ones.
+
+    Raises:
+        CheckpointError: The run does not tell where its data are, or they are not those that it was trained on.
+        DatasetError: The data cannot be read.
+    """
+    config, seed = _data(run / "config.yaml")
+    store = DemoStore.of(config)
+    if store.spec.clip != policy.spec.clip or store.spec.task_names != policy.spec.task_names:
+        raise CheckpointError(f"{config.path}: no longer holds the tasks and images that {run} was trained on")
+    train, validation = split(store, config, seed=seed)
+    episodes = train if trained else validation
+    clips = clips_of(store, episodes, frames=policy.clip_shape[0])
+    found: dict[str, list[Shown]] = {task: [] for task in tasks}
+    for index, episode in enumerate(episodes.tolist()):
+        task = store.spec.task_names[int(store.task[episode])]
+        if task in found and (most is None or len(found[task]) < most):
+            place = episode - int((store.task == store.task[episode]).nonzero()[0])
+            found[task].append(Shown(f"demonstration {place}", clips.take(np.array([index]))[0].numpy()))
     return found
 
 
