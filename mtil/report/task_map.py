@@ -15,11 +15,11 @@ from mtil.evaluation.retrieval import plane
 _WIDTH, _HIGHEST, _LOWEST, _MARGIN = 100.0, 62.0, 20.0, 2.0
 _GOLDEN = 137.508  # degrees: hues of neighbours differ much, however many there are
 _SHAPES = (
-    "m-.8 0a.8 .8 0 1 0 1.6 0a.8 .8 0 1 0-1.6 0z",  # a disc
-    "m-.7-.7h1.4v1.4h-1.4z",  # a square
-    "m0-1l1 1.7h-2z",  # a triangle
-    "m0-1.1l1.1 1.1l-1.1 1.1l-1.1-1.1z",  # a diamond
-    "m-.3-1h.6v.7h.7v.6h-.7v.7h-.6v-.7h-.7v-.6h.7z",  # a cross
+    "m-.6 0a.6 .6 0 1 0 1.2 0a.6 .6 0 1 0-1.2 0z",  # a disc
+    "m-.6-.6h1.2v1.2h-1.2z",  # a square
+    "m0-.9l.9 1.5h-1.8z",  # a triangle
+    "m0-.9l.9 .9l-.9 .9l-.9-.9z",  # a diamond
+    "m-.25-.8h.5v.55h.55v.5h-.55v.55h-.5v-.55h-.55v-.5h.55z",  # a cross
 )
 
 

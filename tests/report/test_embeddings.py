@@ -11,13 +11,11 @@ import yaml
 
 from mtil.encoders.one_hot import OneHotEncoder
 from mtil.evaluation.metrics import EvaluationResult
-from mtil.policies.checkpoint import Card, LoadedPolicy
-from mtil.policies.config import PolicyConfig
-from mtil.policies.policy import Policy
+from mtil.policies.checkpoint import LoadedPolicy
 from mtil.report.embeddings import embeddings
 from mtil.report.page import page, render
 from mtil.report.run import Run, read_run
-from mtil.types import DatasetSpec, FeatureSpec, Task
+from mtil.types import Task
 
 NASTY = "<script>alert('drawer')"
 TASKS = (Task("open", ("open it", "pull it")), Task("close", ("close it",)), Task(NASTY, (f"do {NASTY}",)))
@@ -30,24 +28,13 @@ BOTH = {
 MakeRun = Callable[..., Run]
 
 
-def loaded(encoder: dict[str, Any], tasks: tuple[Task, ...]) -> LoadedPolicy:
-    """A policy that was never trained; its sentences are embedded at random."""
-    action, state = FeatureSpec("actions", (2,), "float32", "action"), FeatureSpec("position", (2,), "float32", "state")
-    spec = DatasetSpec(tasks, (state,), action, {feature.key: (2,) * len(tasks) for feature in (state, action)})
-    torch.manual_seed(0)
-    config = PolicyConfig.model_validate({"task_encoder": encoder, "trunk": {"width": 8, "depth": 1}})
-    vectors = torch.randn(sum(len(task.instructions) for task in tasks), 6)
-    policy = Policy(config, spec, state={"task_encoders._encoders.language.embeddings": vectors}).eval()
-    return LoadedPolicy(policy, Card(config, spec, "toy"), Path("last.ckpt"), 40)
-
-
 @pytest.fixture
-def make(make_run: Callable[..., Path]) -> MakeRun:
+def make(make_run: Callable[..., Path], untrained: Callable[..., LoadedPolicy]) -> MakeRun:
     """Makes a run that has a policy of some tasks."""
 
     def make(encoder: dict[str, Any], tasks: tuple[Task, ...] = TASKS, **options: Any) -> Run:
         run = read_run(make_run(kind=encoder["kind"], **options))
-        return replace(run, policy=loaded(encoder, tasks))
+        return replace(run, policy=untrained(encoder, tasks))
 
     return make
 
