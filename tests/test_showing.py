@@ -1,6 +1,8 @@
 """From demonstrations that show a task to a policy that is shown it, through the command line alone."""
 
+import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,20 @@ import yaml
 from typer.testing import CliRunner
 
 from mtil.cli import app
+from mtil.encoders.config import VideoConfig
 from mtil.encoders.pretrained import PretrainedEncoder
 from mtil.errors import MtilError
+from mtil.evaluation.run_data import run_data
+from mtil.evaluation.showing import demonstrations
 from mtil.policies.checkpoint import load_policy
+from mtil.policies.policy import Policy
+from mtil.report.embeddings import embeddings
+from mtil.report.run import read_run
+from mtil.report.told import told
 from mtil.sim.video import VideoWriter
 
 TASKS = ("drawer-close-v3", "button-press-topdown-v3")
+KINDS = ["names", "held-out clips", "goals of held-out demonstrations"]
 BACKBONE = {"channels": [16], "keypoints": 8, "film": False}
 VIDEO = {"width": 16, "frames": 2, "features": 16, "heads": 2, "backbone": BACKBONE}
 CONFIG: dict[str, Any] = {
@@ -86,6 +96,63 @@ def test_one_policy_is_told_in_other_kinds_too(workshop: Path) -> None:
     assert evaluated(workshop / "run")["protocol"]["condition"] == "language"
     assert evaluated(workshop / "run", "--condition", "one_hot")["protocol"]["condition"] == "one_hot"
     assert evaluated(workshop / "run", "--condition", "goal")["protocol"]["condition"] == "goal"
+
+
+def test_the_validation_has_controls_of_every_kind(workshop: Path) -> None:
+    """The held-out examples of the two tasks come one after the other; all of them are told the other task, too."""
+    with (workshop / "run" / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["val/nll"]]
+    assert [row["step"] for row in rows] == ["6", "12"]
+    for name in ("val/wrong/nll", "val/absent/nll", "val/wrong/action_error", "val/absent/action_error"):
+        assert all(row[name] and all(row[f"{name}/{task}"] for task in TASKS) for row in rows), name
+
+
+def test_demonstrations_are_those_of_the_training_or_the_others(workshop: Path) -> None:
+    policy = load_policy(workshop / "run").policy
+    data = run_data(policy, workshop / "run")
+    trained, held = (demonstrations(policy, data, TASKS, trained=trained) for trained in (True, False))
+    for task in TASKS:
+        names = [[clip.name for clip in each[task]] for each in (trained, held)]
+        assert list(map(len, names)) == [3, 2]
+        assert {*names[0], *names[1]} == {f"demonstration {place}" for place in range(5)}
+    assert [len(each) for each in demonstrations(policy, data, TASKS, trained=True, most=1).values()] == [1, 1]
+
+
+def test_the_report_tells_what_clips_are_taken_for(workshop: Path) -> None:
+    evaluated(workshop / "run")
+    found = embeddings(read_run(workshop / "run"))
+    assert found is not None
+    assert found.left_out == []
+    clips = found.retrievals["held-out clips"]
+    assert (clips.count, clips.tasks, list(found.retrievals)) == (4, 2, KINDS)
+    mtil("report", workshop / "run", "--films", 0)
+    assert f'<td class="number">{clips.correct} of 4</td>' in (workshop / "run" / "report.html").read_text()
+
+
+def test_where_all_is_shown_clips_of_the_training_stand_for_the_tasks(workshop: Path) -> None:
+    evaluated(workshop / "run")
+    run = read_run(workshop / "run")
+    assert run.policy is not None
+    policy = run.policy.policy
+    alone = Policy(policy.config.model_copy(update={"task_encoder": VideoConfig(**VIDEO)}), policy.spec)
+    found = told(run, alone.eval())
+    assert found.own is not None
+    title, clips = found.own
+    assert (title, [len(each) for each in clips.values()]) == ("clips of the training", [3, 3])
+    assert [[len(each) for each in other.values()] for other in found.others.values()] == [[2, 2]]
+
+
+def test_the_report_says_where_demonstrations_are_gone(workshop: Path, tmp_path: Path) -> None:
+    evaluated(workshop / "run")
+    run = Path(shutil.copytree(workshop / "run", tmp_path / "run"))
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["data"]["path"] = str(tmp_path / "gone")
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    found = embeddings(read_run(run))
+    assert found is not None
+    assert list(found.retrievals) == ["names"]
+    assert [line.partition(": ")[0] for line in found.left_out] == KINDS[1:]
+    assert str(tmp_path / "gone") in found.left_out[0]
 
 
 def test_videos_of_others_show_the_tasks(workshop: Path) -> None:

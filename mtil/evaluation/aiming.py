@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Shaped
 
+from mtil.data.goals import goals_of
+from mtil.data.windows import Windows
 from mtil.errors import CheckpointError
+from mtil.evaluation.run_data import RunData
 from mtil.policies.policy import Policy
 from mtil.sim.base import Reached, Simulator, Stream, placement
 
@@ -52,6 +55,22 @@ def aims(
         starts = [placement(stream, seed, task, episode) for episode in range(episodes)]
         reached = simulator.goals(task, starts, views=views)
         found[task] = [_aim(policy, simulator, task, number, each) for number, each in enumerate(reached)]
+    return found
+
+
+def demonstrated(policy: Policy, data: RunData, *, most: int) -> Aims:
+    """The goals of demonstrations held out of a run's training; of a task perhaps none, and so many at most."""
+    assert data.config.goals is not None, "the run's policy takes goals"
+    store, episodes = data.store, data.validation
+    length = store.length[episodes].numpy()
+    windows = Windows(store.start[episodes].numpy(), length, history=1, chunk=1)
+    goals = goals_of(store, windows, store.task[episodes].numpy().repeat(length), data.config.goals, as_evaluated=True)
+    first = length.cumsum() - length
+    found: dict[str, list[Aim]] = {task: [] for task in policy.spec.task_names}
+    for episode, goal in zip(episodes.tolist(), goals.take(first, np.zeros(len(first))).numpy(), strict=True):
+        aims = found[policy.spec.task_names[int(store.task[episode])]]
+        if len(aims) < most:
+            aims.append(Aim(data.name(episode), goal))
     return found
 
 

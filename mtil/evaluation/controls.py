@@ -1,6 +1,7 @@
 """Whether a policy does what it is told: success when it is told another task, or nothing."""
 
-from typing import assert_never, get_args
+from collections.abc import Sequence
+from typing import TypeVar, assert_never, get_args
 
 import numpy as np
 import torch
@@ -8,6 +9,8 @@ import torch
 from mtil.errors import ConfigError, unknown
 from mtil.evaluation.conditioning import Descriptor, Descriptors
 from mtil.evaluation.metrics import Control
+
+Task = TypeVar("Task", str, int)
 
 
 def read_control(name: str | None) -> Control | None:
@@ -46,10 +49,16 @@ def controlled(told: Descriptors, control: Control | None, *, seed: int) -> Desc
             assert_never(control)
 
 
+def other_tasks(tasks: Sequence[Task], *, seed: int) -> dict[Task, Task]:
+    """Another task for each of two or more, all in one random cycle."""
+    cycle = [tasks[index] for index in np.random.default_rng(seed).permutation(len(tasks))]
+    following = dict(zip(cycle, [*cycle[1:], cycle[0]], strict=True))
+    return {task: following[task] for task in tasks}
+
+
 def _of_another(told: Descriptors, seed: int) -> Descriptors:
     tasks = list(told)
     if len(tasks) < 2:
         raise ConfigError(f"control 'wrong': expected two tasks at least, to tell one as the other; found {tasks[0]!r}")
-    cycle = [tasks[index] for index in np.random.default_rng(seed).permutation(len(tasks))]
-    following = dict(zip(cycle, [*cycle[1:], cycle[0]], strict=True))
-    return {task: told[following[task]] for task in tasks}
+    others = other_tasks(tasks, seed=seed)
+    return {task: told[others[task]] for task in tasks}

@@ -9,17 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
-from pydantic import ValidationError
-from torch import Tensor
+from jaxtyping import UInt8
 
-from mtil.config import read_yaml
 from mtil.data.clips import clips_of
-from mtil.data.config import DataConfig
-from mtil.data.split import split
 from mtil.data.store import DemoStore
 from mtil.data.videos import read_videos
-from mtil.errors import CheckpointError, ConfigError, DatasetError
+from mtil.errors import CheckpointError, ConfigError
+from mtil.evaluation.run_data import RunData, run_data
 from mtil.policies.policy import Policy
 
 
@@ -61,18 +57,8 @@ def held_out(policy: Policy, run: Path, tasks: Sequence[str]) -> Showing:
         ConfigError: A task has no demonstration that was held out.
         DatasetError: The data cannot be read.
     """
-    config, seed = _data(run / "config.yaml")
-    store = DemoStore.of(config)
-    if store.spec.clip != policy.spec.clip or store.spec.task_names != policy.spec.task_names:
-        raise CheckpointError(f"{config.path}: no longer holds the tasks and images that {run} was trained on")
-    _, validation = split(store, config, seed=seed)
-    found: dict[str, list[Shown]] = {task: [] for task in tasks}
-    _show(store, validation, found, frames=policy.clip_shape[0])
-    if untrained := [task for task in tasks if task not in policy.spec.task_names]:
-        others = DemoStore.of(config.model_copy(update={"tasks": tuple(untrained)}))
-        if others.spec.clip != policy.spec.clip:
-            raise CheckpointError(f"{config.path}: other images of {', '.join(untrained)} than the policy is shown")
-        _show(others, torch.arange(len(others.length)), found, frames=policy.clip_shape[0])
+    data = run_data(policy, run)
+    found = {**demonstrations(policy, data, tasks, trained=False), **_untrained(policy, data, tasks)}
     if missing := [task for task in tasks if not found[task]]:
         raise ConfigError(
             f"{run}: no demonstrations were held out that could show {', '.join(missing)}; give videos with --videos"
@@ -80,21 +66,36 @@ def held_out(policy: Policy, run: Path, tasks: Sequence[str]) -> Showing:
     return found
 
 
-def _show(store: DemoStore, episodes: Int[Tensor, " _"], found: dict[str, list[Shown]], *, frames: int) -> None:
-    """Add clips of episodes to those of their tasks."""
-    clips = clips_of(store, episodes, frames=frames)
+def demonstrations(
+    policy: Policy, data: RunData, tasks: Sequence[str], *, trained: bool, most: int | None = None
+) -> Showing:
+    """Demonstrations of a run's data, of a task perhaps none.
+
+    Args:
+        policy: The run's.
+        data: The run's.
+        tasks: Which to show.
+        trained: Those that it was trained on, or those that were held out.
+        most: So many of each task at most, the first ones.
+    """
+    store, episodes = data.store, data.train if trained else data.validation
+    clips = clips_of(store, episodes, frames=policy.clip_shape[0])
+    found: dict[str, list[Shown]] = {task: [] for task in tasks}
     for index, episode in enumerate(episodes.tolist()):
         task = store.spec.task_names[int(store.task[episode])]
-        if task in found:
-            place = episode - int((store.task == store.task[episode]).nonzero()[0])
-            found[task].append(Shown(f"demonstration {place}", clips.take(np.array([index]))[0].numpy()))
+        if task in found and (most is None or len(found[task]) < most):
+            found[task].append(Shown(data.name(episode), clips.take(np.array([index]))[0].numpy()))
+    return found
 
 
-def _data(path: Path) -> tuple[DataConfig, int]:
-    """Where a run's data are, and the seed that split them."""
-    found = read_yaml(path)
-    try:
-        return DataConfig.model_validate(found["data"]), int(found["seed"])
-    except (KeyError, TypeError, ValueError, ValidationError, DatasetError) as error:
-        problem = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: expected the configuration of a run with its data: {problem}") from None
+def _untrained(policy: Policy, data: RunData, tasks: Sequence[str]) -> Showing:
+    """All demonstrations of those tasks that the policy does not know."""
+    unknown = [task for task in tasks if task not in policy.spec.task_names]
+    if not unknown:
+        return {}
+    config = data.config.model_copy(update={"tasks": tuple(unknown)})
+    store = DemoStore.of(config)
+    if store.spec.clip != policy.spec.clip:
+        raise CheckpointError(f"{config.path}: other images of {', '.join(unknown)} than the policy is shown")
+    everything = torch.arange(len(store.length))
+    return demonstrations(policy, RunData(config, store, everything[:0], everything), unknown, trained=False)

@@ -11,6 +11,14 @@ _OVERALL = {
     "Action error of held-out demonstrations": {"val/action_error": ""},
     "Success of rollouts during training": {"rollout/success": ""},
 }
+_ABSENT = "val/absent/action_error"
+_CONTROLS = {  # not of the NLL, which of what is told wrongly has no bound
+    "Action error told its task, another, or nothing": {
+        "val/action_error": "",
+        "val/wrong/action_error": "wrong",
+        _ABSENT: "absent",
+    }
+}
 
 
 @dataclass(frozen=True)
@@ -28,8 +36,9 @@ def curves(runs: Sequence[tuple[str, Metrics]], tasks: Sequence[str]) -> Curves:
         runs: Each run's name and metrics.
         tasks: In the order to show them in.
     """
-    overall = [chart(title, lines) for title, columns in _OVERALL.items() if (lines := _lines(runs, columns, ""))]
-    folds = [(title, _small(runs, columns, tasks)) for title, columns in _OVERALL.items()]
+    titles = _OVERALL | (_CONTROLS if any(_ABSENT in metrics for _, metrics in runs) else {})
+    overall = [chart(title, lines) for title, columns in titles.items() if (lines := _lines(runs, columns, ""))]
+    folds = [(title, _small(runs, columns, tasks)) for title, columns in titles.items()]
     return Curves(overall, [fold for fold in folds if fold[1]])
 
 
@@ -43,7 +52,7 @@ def _small(runs: Sequence[tuple[str, Metrics]], columns: dict[str, str], tasks: 
 
 
 def _lines(runs: Sequence[tuple[str, Metrics]], columns: dict[str, str], suffix: str) -> dict[tuple[str, str], Series]:
-    """The lines of a chart, named for their runs where there are several, coloured by them, and dashed for training."""
+    """The lines of a chart, named for their runs where there are several, coloured by them, and dashed by style."""
     return {
         (" ".join((column, name) if len(runs) > 1 else (column,)), f"c{index % 6} {style}".strip()): metrics[key]
         for column, style in columns.items()

@@ -12,6 +12,7 @@ from mtil.files import check_writable, replacing
 from mtil.report.commands import evaluation_command, training_command
 from mtil.report.controls import Controls, controls
 from mtil.report.curves import Curves, curves
+from mtil.report.embeddings import Embeddings, embeddings
 from mtil.report.episodes import Episodes, Filming, episodes
 from mtil.report.films import films
 from mtil.report.headline import Headline, headline
@@ -32,6 +33,7 @@ class Page:
     success: Sequence[SuccessRow]
     controls: Sequence[Controls]
     sentences: Sequence[Sentences]
+    embeddings: Sequence[Embeddings]
     curves: Curves
     episodes: Episodes
     runs: Sequence[Run]
@@ -76,6 +78,7 @@ def page(runs: Sequence[Run], *, count: int, filming: Filming = films) -> Page:
         success=success,
         controls=[controls(subject, untold) for subject in found if subject.told],
         sentences=[each for subject in found for each in sentences(subject)],
+        embeddings=[each for run in runs if (each := embeddings(run))],
         curves=curves([(run.name, run.metrics) for run in runs], tasks),
         episodes=episodes(found, tasks, count=count, filming=filming),
         runs=runs,

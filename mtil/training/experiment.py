@@ -24,6 +24,7 @@ from mtil.policies.policy import Policy
 from mtil.ranks import this_rank
 from mtil.sim.base import load
 from mtil.training.config import ExperimentConfig
+from mtil.training.controls import examples_of_others
 from mtil.training.loggers import run_loggers
 from mtil.training.module import ImitationModule
 from mtil.training.trainer import build_trainer, fit, quiet
@@ -70,7 +71,8 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
             _open(config, run, step=step)
             trainer.loggers = run_loggers(config, run, tasks, step=step)
         try:
-            fit(trainer, ImitationModule(policy, config=config), data, checkpoint)
+            others = examples_of_others(data.validation, seed=config.seed)
+            fit(trainer, ImitationModule(policy, config=config, others=others), data, checkpoint)
         except KeyboardInterrupt:
             console.print(_interruption(run))
             raise

@@ -54,7 +54,7 @@ class CSVMetrics(Logger):
 
 def run_loggers(config: ExperimentConfig, run: Path, tasks: Sequence[str], *, step: int) -> list[Logger]:
     """The loggers of a run directory, whose training starts from a step."""
-    begin = validation_names(tuple(encoder_parts(config.policy.task_encoder))).values()
+    begin = validation_names(tuple(encoder_parts(config.policy.task_encoder)), len(tasks)).values()
     means = ["train/nll", *(f"{name}{metric}" for name in begin for metric in ("nll", "action_error"))]
     if config.trainer.rollout_every is not None:
         means += ["rollout/success", "rollout/length"]

@@ -9,6 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mtil.data.kinds import DescriptorKind
+from mtil.training.controls import validation_controls
+
 
 class TaskMeans:
     """Accumulates a value per example; reading it empties it.
@@ -45,14 +48,16 @@ class TaskMeans:
         return {name: overall} | each
 
 
-def validation_names(kinds: Sequence[str]) -> dict[str | None, str]:
-    """How metrics of the validation begin: with each example told in its own kind, and in each where there are several.
+def validation_names(kinds: Sequence[DescriptorKind], tasks: int) -> dict[str | None, str]:
+    """How metrics of the validation begin: with each example told in its own kind, in each where there are several, and
+    under each control.
 
     Args:
         kinds: Of descriptor that the policy takes.
+        tasks: Their number.
 
     Returns:
-        By kind, None standing for each example's own.
+        By kind or control, None standing for each example's own kind.
     """
-    several = {kind: f"val/{kind}/" for kind in kinds} if len(kinds) > 1 else {}
-    return {None: "val/", **several}
+    several = kinds if len(kinds) > 1 else ()
+    return {None: "val/"} | {told: f"val/{told}/" for told in (*several, *validation_controls(kinds, tasks))}

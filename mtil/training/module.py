@@ -1,6 +1,6 @@
 """The training loop's step: negative log-likelihood behaviour cloning, overall and per task.
 
-Legend: B batch.
+Legend: B batch, K kinds of descriptor, Z width of z.
 """
 
 from typing import Any
@@ -22,6 +22,7 @@ from mtil.encoders.config import MultimodalConfig
 from mtil.policies.checkpoint import CARD, Card
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig
+from mtil.training.controls import validation_controls
 from mtil.training.schedule import warmup_cosine
 from mtil.training.sharding import shard
 
@@ -36,11 +37,13 @@ class ImitationModule(LightningModule):
     Args:
         policy: The policy, its normalisation fixed.
         config: Optimiser, length, logging, and the seed, which with the step decides what a training step draws.
+        others: By position of a task, the example of another that it is told as in a control of the validation (see
+            `controls`); None: there is no such control.
     """
 
-    def __init__(self, policy: Policy, *, config: ExperimentConfig) -> None:
+    def __init__(self, policy: Policy, *, config: ExperimentConfig, others: Batch | None = None) -> None:
         super().__init__()
-        self.policy, self._config = policy, config
+        self.policy, self._config, self._others = policy, config, others
         self._written: list[WrittenKind] = [kind for kind in WRITTEN if kind in policy.kinds]
         for kind in self._written:
             prepared = policy.task_encoders[kind].prepare(descriptor_table(kind, policy.spec).rows)
@@ -75,9 +78,32 @@ class ImitationModule(LightningModule):
         return {"loss": total, "nll": nll.detach()}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, dict[str, Tensor]]:
-        """By kind of descriptor, the NLL of each example and its error, if it were conditioned on that kind."""
-        found = {kind: self.policy.evaluate(batch, self.embed(batch, kind)) for kind in self.policy.kinds}
-        return {kind: {"nll": nll, "error": error} for kind, (nll, error) in found.items()}
+        """By kind of descriptor, the NLL of each example and its error, if it were conditioned on that kind; and the
+        same under each control.
+        """
+        if batch_idx == 0 and self._others is not None:  # the weights are those of this validation
+            self._wrong = self._embed_each(self._others.to(batch.task.device))
+        told = {kind: self.embed(batch, kind) for kind in self.policy.kinds} | self._controlled(batch)
+        found = {name: self.policy.evaluate(batch, z) for name, z in told.items()}
+        return {name: {"nll": nll, "error": error} for name, (nll, error) in found.items()}
+
+    def _embed_each(self, batch: Batch) -> Float[Tensor, "K B Z"]:
+        """The embeddings of each example in every kind; in its own in place of one that its task lacks."""
+        own = self.embed(batch)
+        return torch.stack(
+            [self.embed(batch, kind).where(batch.descriptors[kind][:, None] >= 0, own) for kind in self.policy.kinds]
+        )
+
+    def _controlled(self, batch: Batch) -> dict[str, Float[Tensor, "B Z"]]:
+        """The embedding of each example under each control."""
+        found: dict[str, Float[Tensor, "B Z"]] = {}
+        for control in validation_controls(self.policy.kinds, 1 if self._others is None else len(self._others)):
+            match control:
+                case "wrong":
+                    found[control] = self._wrong[batch.condition, batch.task]
+                case "absent":
+                    found[control] = batch.weight.new_zeros(len(batch), self.policy.task_encoders.width)
+        return found
 
     def _noisy(self, z: Float[Tensor, "B Z"]) -> Float[Tensor, "B Z"]:
         deviation = self.policy.config.z_noise

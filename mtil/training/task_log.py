@@ -1,13 +1,16 @@
 """What a run logs of its losses: NLL and action error, overall and per task, over all ranks.
 
 Where the policy takes several kinds of descriptor, each example counts in the kind that it is conditioned on, as in
-training; and the validation is told for each kind besides, over all examples whose task has it.
+training; and the validation is told for each kind besides, over all examples whose task has it, and under controls.
+
+Legend: B batch.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
@@ -32,8 +35,9 @@ class TaskLog(Callback):
     def __init__(self, tasks: Sequence[str], kinds: Sequence[DescriptorKind], *, every: int) -> None:
         self._every = every
         self._train_nll = TaskMeans(tasks)
-        self._names = validation_names(kinds)
-        self._validation = {kind: {"nll": TaskMeans(tasks), "error": TaskMeans(tasks)} for kind in self._names}
+        self._kinds = tuple(kinds)
+        self._names = validation_names(kinds, len(tasks))
+        self._validation = {told: {"nll": TaskMeans(tasks), "error": TaskMeans(tasks)} for told in self._names}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -52,17 +56,17 @@ class TaskLog(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        for position, (kind, found) in enumerate(outputs.items()):
-            for told, rows in {None: batch.condition == position, kind: batch.descriptors[kind] >= 0}.items():
-                for name, means in self._validation.get(told, {}).items():
+        for told, found in outputs.items():
+            for counted, rows in self._counted(told, batch).items():
+                for name, means in self._validation.get(counted, {}).items():
                     means.add(found[name][rows], batch.task[rows])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         total = _total(trainer)
         metrics: dict[str, float] = {}
-        for kind, means in self._validation.items():
-            metrics |= means["nll"].compute(f"{self._names[kind]}nll", balanced=True, total=total)
-            metrics |= means["error"].compute(f"{self._names[kind]}action_error", balanced=True, total=total)
+        for told, means in self._validation.items():
+            metrics |= means["nll"].compute(f"{self._names[told]}nll", balanced=True, total=total)
+            metrics |= means["error"].compute(f"{self._names[told]}action_error", balanced=True, total=total)
         report(trainer, metrics)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -71,6 +75,13 @@ class TaskLog(Callback):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.is_global_zero:  # it is of all ranks together
             self._train_nll.state = checkpoint[_STATE]
+
+    def _counted(self, told: str, batch: Batch) -> dict[str | None, Bool[Tensor, " B"]]:
+        """Which examples count, and in which means, of what was found with all of them told in a kind or a control."""
+        for position, kind in enumerate(self._kinds):
+            if kind == told:
+                return {None: batch.condition == position, kind: batch.descriptors[kind] >= 0}
+        return {told: torch.ones_like(batch.condition, dtype=torch.bool)}
 
 
 def _total(trainer: Trainer) -> Callable[[Tensor], Tensor]:

@@ -1,13 +1,19 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, Outcome, summary
 from mtil.evaluation.results import write_json
+from mtil.policies.checkpoint import Card, LoadedPolicy
+from mtil.policies.config import PolicyConfig
+from mtil.policies.policy import Policy
 from mtil.sim.video import VideoWriter
+from mtil.types import DatasetSpec, FeatureSpec, Task
 
 NASTY = "<script>alert('drawer')</script>"
 TASKS = ("drawer-close", "drawer-open", NASTY)
@@ -72,6 +78,22 @@ def make_run(tmp_path: Path, toy_suite: str) -> Make:
         for file, each in ({"plain": result(name)} if results is None else results).items():
             write_json(run / "evaluation" / f"{file}.json", each)
         return run
+
+    return make
+
+
+@pytest.fixture
+def untrained() -> Callable[..., LoadedPolicy]:
+    """Makes a policy of some tasks and a kind of task encoder, as if loaded; its sentences are embedded at random."""
+
+    def make(encoder: dict[str, Any], tasks: Sequence[Task]) -> LoadedPolicy:
+        action, state = (FeatureSpec(key, (2,), "float32", key) for key in ("action", "state"))
+        spec = DatasetSpec(tuple(tasks), (state,), action, {key: (2,) * len(tasks) for key in ("action", "state")})
+        config = PolicyConfig.model_validate({"task_encoder": encoder, "trunk": {"width": 8, "depth": 1}})
+        torch.manual_seed(0)
+        vectors = torch.randn(sum(len(task.instructions) for task in tasks), 6)
+        policy = Policy(config, spec, state={"task_encoders._encoders.language.embeddings": vectors}).eval()
+        return LoadedPolicy(policy, Card(config, spec, "toy"), Path("last.ckpt"), 40)
 
     return make
 

@@ -1,13 +1,18 @@
 """The page in a real browser."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from chromium import Chromium
 
 from mtil.evaluation.metrics import EvaluationResult
-from mtil.report.page import write_report
+from mtil.policies.checkpoint import LoadedPolicy
+from mtil.report.page import page as page_of
+from mtil.report.page import render, write_report
+from mtil.report.run import read_run
+from mtil.types import Task
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +53,31 @@ def test_it_fits_and_asks_for_nothing(browser: Chromium, page: Path, width: int,
     assert browser.complaints == []
     paper = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, paper[4:-1].split(","))) < 384) == dark
+
+
+@pytest.mark.parametrize("tasks", [10, 50])
+def test_embeddings_fit(
+    browser: Chromium,
+    make_run: Callable[..., Path],
+    untrained: Callable[..., LoadedPolicy],
+    tmp_path: Path,
+    tasks: int,
+) -> None:
+    """The narrowest telephone, and every mark of the map within its frame."""
+    encoder = {"kind": "multimodal", "one_hot": {"width": 8}, "language": {"width": 8}}
+    policy = untrained(encoder, [Task(f"a-task-of-a-long-name-v{i}", (f"do {i}", f"try {i}")) for i in range(tasks)])
+    path = tmp_path / "report.html"
+    path.write_text(render(page_of([replace(read_run(make_run()), policy=policy)], count=0)), encoding="utf-8")
+    browser.open(path, width=320)
+    assert browser.run("document.documentElement.scrollWidth") <= 320
+    assert browser.complaints == []
+    inside = """(() => {
+        const frame = document.querySelector(".map > svg").getBoundingClientRect();
+        return [...document.querySelectorAll(".mark")].map(each => each.getBoundingClientRect()).filter(each =>
+            each.left >= frame.left && each.right <= frame.right && each.top >= frame.top && each.bottom <= frame.bottom
+        ).length;
+    })()"""
+    assert browser.run(inside) == 3 * tasks
 
 
 def test_links_lead_to_their_sections(browser: Chromium, page: Path) -> None:

@@ -25,6 +25,17 @@ def test_lines_of_several_runs_are_told_apart(make_run: Callable[..., Path]) -> 
     assert {line.style for line in chart.lines} == {"c0", "c1", "c0 train", "c1 train"}
 
 
+def test_controls_have_a_chart_where_they_were_logged(make_run: Callable[..., Path]) -> None:
+    metrics = dict(read_run(make_run()).metrics)
+    metrics |= {f"val/{control}/action_error": metrics["val/action_error"] for control in ("wrong", "absent")}
+    chart = curves([("run", metrics)], []).overall[-1]
+    assert {line.name: line.style for line in chart.lines} == {
+        "val/action_error": "c0",
+        "val/wrong/action_error": "c0 wrong",
+        "val/absent/action_error": "c0 absent",
+    }
+
+
 def test_nothing_logged() -> None:
     found = curves([("run", {})], ["reach"])
     assert (found.overall, found.folds) == ([], [])

@@ -132,6 +132,20 @@ def test_the_task_matters(config: ExperimentConfig, finished: Path) -> None:
     assert wrong.mean() > right.mean() + 1
 
 
+def test_the_validation_tells_whether_the_task_matters(config: ExperimentConfig, finished: Path) -> None:
+    """Where tasks do the opposite, what is told as the other fails, and what is told nothing does neither."""
+    told, absent, wrong = (metrics(finished, f"val/{name}action_error/left")[60] for name in ("", "absent/", "wrong/"))
+    assert told < absent < wrong
+    data = DemoDataModule(config.data, history=2, chunk=2, kinds={"one_hot": 1.0}, seed=config.seed)
+    batch = data.validation.__getitems__(Draw.part(0, torch.arange(len(data.validation))))
+    policy = load_policy(finished).policy
+    with torch.no_grad():
+        nll = policy.nll(batch, policy.embed("one_hot", [policy.spec.task_names[1 - task] for task in batch.task]))
+    means = [nll[batch.task == task].mean().item() for task in (0, 1)]
+    logged = [metrics(finished, f"val/wrong/nll{suffix}")[60] for suffix in ("", "/left", "/right")]
+    assert logged == pytest.approx([sum(means) / 2, *means], abs=1e-5)
+
+
 def test_several_kinds_of_descriptor(make_config: MakeConfig, mixed: Path, tmp_path: Path, cache: Path) -> None:
     """One policy takes each; the validation tells them apart, and a task that lacks one is served by the other."""
     data = shutil.copytree(mixed, tmp_path / "demos")
@@ -143,7 +157,8 @@ def test_several_kinds_of_descriptor(make_config: MakeConfig, mixed: Path, tmp_p
     said = start(config, run)
     assert "conditioned on one_hot, language" in said
     assert "told otherwise than by language, which they lack: narrow" in said
-    for name in ("val/nll", "val/one_hot/nll", "val/language/action_error", "val/one_hot/nll/narrow"):
+    controls = ("val/wrong/nll/narrow", "val/absent/action_error/wide")
+    for name in ("val/nll", "val/one_hot/nll", "val/language/action_error", "val/one_hot/nll/narrow", *controls):
         assert list(metrics(run, name)) == [10, 20], name
     assert not metrics(run, "val/language/nll/narrow")
     policy = load_policy(run).policy

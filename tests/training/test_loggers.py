@@ -62,7 +62,9 @@ def test_a_run_has_a_table_and_tensorboard(make_config: Callable[..., Experiment
     assert isinstance(table, CSVMetrics)
     header = (tmp_path / "metrics.csv").read_text().strip().split(",")
     assert header[:5] == ["step", "learning_rate", "train/nll", "val/nll", "val/action_error"]
-    assert header[5:] == [f"{m}/{t}" for m in ("train/nll", "val/nll", "val/action_error") for t in ("reach", "push")]
+    controls = [f"val/{control}/{metric}" for control in ("wrong", "absent") for metric in ("nll", "action_error")]
+    assert header[5:9] == controls
+    assert header[9:] == [f"{mean}/{task}" for mean in (*header[2:5], *controls) for task in ("reach", "push")]
 
 
 def test_rollouts_have_columns_where_there_are_any(

@@ -15,10 +15,12 @@ from mtil.encoders.config import kind_weights
 from mtil.policies.checkpoint import CARD, Card
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig
+from mtil.training.controls import examples_of_others
 from mtil.training.module import ImitationModule
 from mtil.types import FeatureSpec
 
 MakeConfig = Callable[..., ExperimentConfig]
+SEVERAL = {"kind": "multimodal", "one_hot": {"width": 8}, "language": {"width": 8}, "weights": {"language": 2}}
 
 
 @pytest.fixture
@@ -67,7 +69,76 @@ def test_the_ranks_losses_average_to_that_of_one(config: ExperimentConfig) -> No
     torch.testing.assert_close(whole, torch.stack(split).mean())
 
 
-SEVERAL = {"kind": "multimodal", "one_hot": {"width": 8}, "language": {"width": 8}, "weights": {"language": 2}}
+def controlled(config: ExperimentConfig, data: DemoDataModule) -> tuple[ImitationModule, Batch, dict[str, dict]]:
+    """A module, its validation data in one batch, and what it makes of these."""
+    module = module_of(config, data)
+    module = ImitationModule(module.policy, config=config, others=examples_of_others(data.validation, seed=0))
+    batch = data.validation.__getitems__(Draw.part(0, torch.arange(len(data.validation))))
+    return module, batch, module.validation_step(batch, 0)
+
+
+def test_validation_has_controls(config: ExperimentConfig) -> None:
+    """Told the other of two tasks, and told nothing; neither is what it is told."""
+    module, batch, outputs = controlled(config, data_of(config))
+    policy, names = module.policy, module.policy.spec.task_names
+    z = {
+        "one_hot": policy.embed("one_hot", [names[task] for task in batch.task]),
+        "wrong": policy.embed("one_hot", [names[1 - task] for task in batch.task]),
+        "absent": torch.zeros(len(batch), policy.task_encoders.width),
+    }
+    assert list(outputs) == list(z)
+    for told, each in z.items():
+        nll, error = policy.evaluate(batch, each)
+        torch.testing.assert_close(outputs[told], {"nll": nll, "error": error})
+
+
+def test_told_another_task_each_example_keeps_its_kind(make_config: MakeConfig, mixed: Path, cache: Path) -> None:
+    config = make_config(mixed, policy={"task_encoder": SEVERAL})
+    data = data_of(config)
+    module, batch, outputs = controlled(config, data)
+    policy, spec = module.policy, data.store.spec
+    others = examples_of_others(data.validation, seed=0)
+    assert others is not None
+    assert others.task.tolist() == [1, 0]
+    sentences = [sentence for task in spec.tasks for sentence in task.instructions]
+    told = {
+        "one_hot": policy.embed("one_hot", [spec.task_names[task] for task in others.task]),
+        "language": policy.embed("language", [sentences[row] for row in others.descriptors["language"]]),
+    }
+    assert set(batch.condition.tolist()) == {0, 1}
+    kinds = [policy.kinds[position] for position in batch.condition]
+    z = torch.stack([told[kind][task] for kind, task in zip(kinds, batch.task, strict=True)])
+    torch.testing.assert_close(outputs["wrong"]["nll"], policy.nll(batch, z))
+
+
+def test_another_task_that_lacks_a_kind_is_told_in_its_own(make_config: MakeConfig, mixed: Path, cache: Path) -> None:
+    config = make_config(mixed, policy={"task_encoder": SEVERAL})
+    data = data_of(config)
+    others = examples_of_others(data.validation, seed=0)
+    assert others is not None
+    lacking = replace(
+        others,
+        descriptors=others.descriptors | {"language": torch.tensor([-1, 0])},
+        condition=torch.tensor([0, 1]),
+    )
+    policy, spec = module_of(config, data).policy, data.store.spec
+    batch = data.validation.__getitems__(Draw.part(0, torch.arange(len(data.validation))))
+    batch = replace(batch, condition=torch.ones_like(batch.condition))  # all in language
+    outputs = ImitationModule(policy, config=config, others=lacking).validation_step(batch, 0)
+    told = torch.cat([policy.embed("one_hot", [spec.task_names[1]]), policy.embed("language", ["turn the knob"])])
+    torch.testing.assert_close(outputs["wrong"]["nll"], policy.nll(batch, told[batch.task]))
+
+
+def test_a_single_task_cannot_be_told_as_another(make_config: MakeConfig, mixed: Path) -> None:
+    config = make_config(mixed, data={"tasks": ["wide"]})
+    data = data_of(config)
+    assert examples_of_others(data.validation, seed=0) is None
+    assert list(controlled(config, data)[2]) == ["one_hot", "absent"]
+
+
+def test_a_policy_that_is_not_told_has_no_controls(make_config: MakeConfig, mixed: Path) -> None:
+    config = make_config(mixed, policy={"task_encoder": {"kind": "none", "width": 8}})
+    assert list(controlled(config, data_of(config))[2]) == ["none"]
 
 
 def test_each_example_is_conditioned_on_its_kind(make_config: MakeConfig, mixed: Path, cache: Path) -> None:
@@ -89,7 +160,7 @@ def test_validation_is_of_every_kind(make_config: MakeConfig, mixed: Path, cache
     data = data_of(config)
     module, batch = module_of(config, data), batch_of(data)
     outputs = module.validation_step(batch, 0)
-    assert list(outputs) == ["one_hot", "language"]
+    assert list(outputs) == ["one_hot", "language", "absent"]
     for kind in module.policy.kinds:
         torch.testing.assert_close(outputs[kind]["nll"], module.policy.nll(batch, module.embed(batch, kind)))
 
