@@ -7,7 +7,8 @@ FetchSlide is left out: its puck is hit once and slides out of reach, and no exp
 # (MuJoCo's compiled modules carry no stubs.)
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from copy import copy
 from functools import cache
 from importlib.metadata import version
@@ -20,7 +21,7 @@ import yaml
 from gymnasium.spaces import Box, Dict
 
 from mtil.errors import SimulatorError, unknown
-from mtil.sim.base import Expert, Simulator
+from mtil.sim.base import Expert, Reached, Simulator
 from mtil.sim.fetch_experts import pick_and_place, push, reach
 from mtil.types import CameraView, Task
 
@@ -69,6 +70,16 @@ class Fetch(Simulator):
 
     def expert(self, task: str) -> Expert:
         return _EXPERTS[_known(task)]
+
+    def goals(self, task: str, placements: Iterable[int], *, views: Sequence[CameraView] = ()) -> Iterator[Reached]:
+        """The goal that each placement states, as `achieved_goal`; with images, what the expert sees at its end."""
+        if views:
+            yield from super().goals(task, placements, views=views)
+            return
+        with closing(FetchEnv(task=_known(task))) as env:
+            for placement in placements:
+                env.reset(seed=placement)
+                yield Reached({"achieved_goal": env.desired_goal}, success=True)
 
     def env_args(self, task: str) -> dict[str, Any]:
         return {

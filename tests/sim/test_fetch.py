@@ -124,6 +124,24 @@ def is_near(observation: dict[str, np.ndarray]) -> bool:
     return bool(np.linalg.norm(observation["achieved_goal"] - observation["desired_goal"]) < 0.05)
 
 
+def test_the_goals_of_placements_are_those_that_they_state() -> None:
+    placements = [placement("evaluation", 3, "FetchPush-v4", episode) for episode in range(3)]
+    found = list(load("fetch").goals("FetchPush-v4", placements))
+    env = load("fetch").make("FetchPush-v4")
+    for seed, reached in zip(placements, found, strict=True):
+        seen, _ = env.reset(seed=seed)
+        assert reached.success
+        np.testing.assert_array_equal(reached.observation["achieved_goal"], seen["desired_goal"])
+
+
+def test_goals_that_are_seen_are_where_the_expert_ends() -> None:
+    view = CameraView("free", 32)
+    (found,) = load("fetch").goals("FetchReach-v4", [5], views=[view])
+    assert found.success
+    assert found.observation[view.key].shape == (32, 32, 3)
+    assert np.linalg.norm(found.observation["achieved_goal"] - found.observation["desired_goal"]) < 0.05
+
+
 def test_a_reset_tells_whether_the_goal_is_reached_already(used: gymnasium.Env) -> None:
     starts = [used.reset(seed=seed) for seed in range(300)]
     solved = [info["success"] for _, info in starts]
