@@ -17,8 +17,10 @@ from typer.testing import CliRunner
 from mtil.cli import app
 from mtil.encoders.config import VideoConfig
 from mtil.encoders.pretrained import PretrainedEncoder
-from mtil.errors import MtilError
+from mtil.errors import CheckpointError, MtilError
+from mtil.evaluation.preparation import prepare
 from mtil.evaluation.run_data import run_data
+from mtil.evaluation.settings import EvaluationSettings
 from mtil.evaluation.showing import demonstrations
 from mtil.policies.checkpoint import load_policy
 from mtil.policies.policy import Policy
@@ -94,8 +96,8 @@ def test_held_out_demonstrations_show_the_tasks(workshop: Path) -> None:
 def test_one_policy_is_told_in_other_kinds_too(workshop: Path) -> None:
     assert load_policy(workshop / "run").policy.kinds == ("one_hot", "language", "video", "goal")
     assert evaluated(workshop / "run")["protocol"]["condition"] == "language"
-    assert evaluated(workshop / "run", "--condition", "one_hot")["protocol"]["condition"] == "one_hot"
-    assert evaluated(workshop / "run", "--condition", "goal")["protocol"]["condition"] == "goal"
+    for kind in ("one_hot", "goal"):
+        assert prepare(workshop / "run", EvaluationSettings(condition=kind, episodes=2)).protocol.condition == kind
 
 
 def test_the_validation_has_controls_of_every_kind(workshop: Path) -> None:
@@ -186,15 +188,16 @@ def test_a_task_that_it_was_not_trained_on(workshop: Path, tmp_path: Path) -> No
     mtil("train", workshop / "shown.yaml", data, tasks, "trainer.max_steps=3", "--out", tmp_path / "run")
     told = {}
     for kind in ("language", "video", "goal"):
-        result = evaluated(tmp_path / "run", "--condition", kind, "--tasks", other)
-        assert result["protocol"]["untrained"] == [other]
-        told[kind] = {outcome["told"] for outcome in result["outcomes"]}
+        prepared = prepare(tmp_path / "run", EvaluationSettings(condition=kind, tasks=(other,), episodes=3))
+        assert prepared.protocol.untrained == (other,)
+        told[kind] = {trial.told for trial in prepared.trials()}
     assert told["goal"] == {"goal 0", "goal 1", "goal 2"}
     assert all(words.startswith("demonstration ") for words in told["video"])
     assert "button" in " ".join(told["language"])
-    assert evaluated(tmp_path / "run", "--tasks", known)["protocol"]["untrained"] is None
-    with pytest.raises(MtilError, match=f"the policy was not trained on '{other}'"):
-        mtil("evaluate", tmp_path / "run", "--condition", "one_hot", "--tasks", other)
+    assert prepare(tmp_path / "run", EvaluationSettings(tasks=(known,))).protocol.untrained is None
+    with pytest.raises(CheckpointError, match=f"the policy was not trained on '{other}'"):
+        prepare(tmp_path / "run", EvaluationSettings(condition="one_hot", tasks=(other,)))
+    assert evaluated(tmp_path / "run", "--condition", "goal", "--tasks", other)["protocol"]["untrained"] == [other]
 
 
 def test_a_frozen_network_looks_at_each_clip_once(
@@ -214,7 +217,7 @@ def test_a_frozen_network_looks_at_each_clip_once(
     data = f"data.path={workshop / 'demos'}"
     mtil("train", workshop / "shown.yaml", data, setting, "trainer.max_steps=3", "--out", tmp_path / "run")
     assert sum(looked) == 2 * 10  # two frames of each of two tasks' five demonstrations, trained on or held out
-    assert evaluated(tmp_path / "run", "--condition", "video")["protocol"]["condition"] == "video"
+    assert len(prepare(tmp_path / "run", EvaluationSettings(condition="video", episodes=2)).trials()) == 4
 
 
 @pytest.mark.parametrize(

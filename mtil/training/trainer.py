@@ -29,6 +29,7 @@ _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 _NOISE = (
     r".*isinstance\(treespec, LeafSpec\)",  # Lightning's use of PyTorch's internals
     r".*does not have many workers",  # state data need none
+    r"Found \d+ module\(s\) in eval mode",  # as pretrained networks are to be
 )
 
 
