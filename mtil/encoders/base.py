@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
+import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from mtil.data.kinds import DescriptorKind
 from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.config import NormalizationConfig
+from mtil.errors import EncoderError
 
 Clip = UInt8[np.ndarray, "F h w 3"]
 Goal = Shaped[np.ndarray, "..."]
@@ -41,3 +43,27 @@ class TaskEncoder(nn.Module, ABC, Generic[Descriptor]):
     @abstractmethod
     def forward(self, prepared: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B Z"]:
         """The embedding z of prepared descriptors; this part is trained."""
+
+
+class ClipEncoder(TaskEncoder[Clip]):
+    """What encodes clips.
+
+    Attributes:
+        shape: Of a clip, (F, h, w, 3).
+        frozen: Whether a frozen network sees the clips: they are then prepared by letting it look at them, once.
+    """
+
+    kind = "video"
+    shape: tuple[int, ...]
+    frozen: bool
+
+    def stacked(self, descriptors: Sequence[Clip]) -> UInt8[Tensor, "N F h w 3"]:
+        """Clips side by side, where the encoder is.
+
+        Raises:
+            EncoderError: One has another shape than the encoder takes.
+        """
+        for clip in descriptors:
+            if clip.shape != self.shape:
+                raise EncoderError(f"expected clips of shape {self.shape}, found {clip.shape}")
+        return torch.from_numpy(np.stack(descriptors)).to(next(self.parameters()).device)

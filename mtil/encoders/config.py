@@ -82,21 +82,35 @@ class LanguageConfig(Config):
     hidden: PositiveInt = Field(default=256, description="Width of the projection's hidden layer")
 
 
-def _without_z(backbone: ImageEncoderConfig) -> None:
-    if backbone.film:
+class VideoModelConfig(Config):
+    """A video model of Hugging Face's, which sees a clip as a whole; its tokens are pooled."""
+
+    kind: Literal["video_model"] = "video_model"
+    model: str = Field(description="Id on the Hub, or local folder")
+    trainable: bool = Field(default=False, description="Whether its weights are trained, too")
+
+
+ClipBackboneConfig = Annotated[
+    CNNConfig | ResNetConfig | PretrainedConfig | VideoModelConfig, Field(discriminator="kind")
+]
+
+
+def _without_z(backbone: ImageEncoderConfig | VideoModelConfig) -> None:
+    if not isinstance(backbone, VideoModelConfig) and backbone.film:
         raise ValueError("backbone.film: expected false, since there is no z yet to modulate with; found true")
 
 
 class VideoConfig(Config):
-    """Frames of a clip, each seen by an image encoder, and pooled by attention over time."""
+    """Frames of a clip, each seen by an image encoder, and pooled by attention over time; or seen by a video model."""
 
     kind: Literal["video"] = "video"
     width: PositiveInt = Field(default=64, description="Size of z")
     frames: PositiveInt = Field(default=4, description="Of a clip, spread evenly over it")
-    backbone: ImageEncoderConfig = Field(
-        default=CNNConfig(channels=(16, 32, 64), film=False), description="What sees a frame; without z, film=false"
+    backbone: ClipBackboneConfig = Field(
+        default=CNNConfig(channels=(16, 32, 64), film=False),
+        description="What sees a frame; without z, film=false. Or a video model",
     )
-    features: PositiveInt = Field(default=128, description="Of a frame, in the attention")
+    features: PositiveInt = Field(default=128, description="Of a frame, in the attention; or of the clip")
     depth: PositiveInt = Field(default=1, description="Layers of attention")
     heads: PositiveInt = Field(default=4, description="Of the attention; they share the features")
 

@@ -7,21 +7,19 @@ Legend: N clips, F frames of a clip, h x w pixels, D features of a frame, Z widt
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from mtil.encoders.backbone import build_backbone, look, read, see
-from mtil.encoders.base import Clip, TaskEncoder
-from mtil.encoders.config import VideoConfig
+from mtil.encoders.base import Clip, ClipEncoder
+from mtil.encoders.config import VideoConfig, VideoModelConfig
 from mtil.encoders.image import FrozenEncoder
 from mtil.encoders.vision import part_of
-from mtil.errors import EncoderError
 from mtil.types import FeatureSpec
 
 
-class VideoEncoder(TaskEncoder[Clip]):
+class VideoEncoder(ClipEncoder):
     """A backbone for each frame, and a transformer over the frames, of which a learned query is read out.
 
     Args:
@@ -29,24 +27,17 @@ class VideoEncoder(TaskEncoder[Clip]):
         clip: What a frame is.
         state: Of such an encoder, where it is to be loaded: no pretrained backbone is then looked up.
 
-    Attributes:
-        shape: Of a clip, (F, h, w, 3).
-
     Raises:
-        EncoderError: No clips are given, or their frames are too small for the backbone.
+        EncoderError: Frames are too small for the backbone, or pretrained weights are missing.
     """
 
-    kind = "video"
-
-    def __init__(
-        self, config: VideoConfig, clip: FeatureSpec | None, *, state: Mapping[str, Tensor] | None = None
-    ) -> None:
+    def __init__(self, config: VideoConfig, clip: FeatureSpec, *, state: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
-        if clip is None:
-            raise EncoderError("a policy that is told its tasks by video needs data with clips (data.clips)")
+        assert not isinstance(config.backbone, VideoModelConfig), "a video model sees clips as a whole"
         self.width, self.shape = config.width, (config.frames, *clip.shape)
         stored = None if state is None else part_of(state, "backbone.")
         self.backbone = build_backbone(config.backbone, clip, state=stored)
+        self.frozen = isinstance(self.backbone, FrozenEncoder) and self.backbone.frozen
         features = config.features
         self.frame = nn.Sequential(nn.Linear(self.backbone.width, features), nn.LayerNorm(features))
         self.time = nn.Parameter(0.02 * torch.randn(config.frames, features))
@@ -59,21 +50,8 @@ class VideoEncoder(TaskEncoder[Clip]):
             nn.LayerNorm(features), nn.Linear(features, config.width), nn.LayerNorm(config.width)
         )
 
-    @property
-    def frozen(self) -> bool:
-        """Whether the backbone is: clips are then prepared by letting it look at them, once."""
-        return isinstance(self.backbone, FrozenEncoder) and self.backbone.frozen
-
     def prepare(self, descriptors: Sequence[Clip]) -> Shaped[Tensor, "N F ..."]:
-        """Clips side by side, or what a frozen backbone makes of their frames.
-
-        Raises:
-            EncoderError: One has another shape than the encoder takes.
-        """
-        for clip in descriptors:
-            if clip.shape != self.shape:
-                raise EncoderError(f"expected clips of shape {self.shape}, found {clip.shape}")
-        clips = torch.from_numpy(np.stack(descriptors)).to(self.time.device)
+        clips = self.stacked(descriptors)
         if not self.frozen:
             return clips
         assert isinstance(self.backbone, FrozenEncoder)

@@ -14,7 +14,7 @@ from mtil.data.batch import Batch
 from mtil.data.descriptors import descriptor_table
 from mtil.data.kinds import DescriptorKind
 from mtil.data.statistics import FeatureStatistics
-from mtil.encoders.base import Clip, Goal, TaskEncoder
+from mtil.encoders.base import Clip, ClipEncoder, Goal, TaskEncoder
 from mtil.encoders.config import (
     GoalConfig,
     LanguageConfig,
@@ -22,6 +22,7 @@ from mtil.encoders.config import (
     SingleEncoderConfig,
     UnconditionalConfig,
     VideoConfig,
+    VideoModelConfig,
     encoder_parts,
 )
 from mtil.encoders.goal import GoalEncoder
@@ -32,8 +33,9 @@ from mtil.encoders.observation import ObservationEncoder
 from mtil.encoders.one_hot import OneHotEncoder
 from mtil.encoders.unconditional import UnconditionalEncoder
 from mtil.encoders.video import VideoEncoder
+from mtil.encoders.video_model import VideoModelEncoder
 from mtil.encoders.vision import part_of
-from mtil.errors import CheckpointError, ConfigError, unknown
+from mtil.errors import CheckpointError, ConfigError, EncoderError, unknown
 from mtil.policies.config import PolicyConfig
 from mtil.policies.heads import ActionDistribution, build_head
 from mtil.policies.readout import StateReadout
@@ -115,7 +117,7 @@ class Policy(nn.Module):
             CheckpointError: Clips do not show it anything.
         """
         encoder = self.require("video")
-        assert isinstance(encoder, VideoEncoder)
+        assert isinstance(encoder, ClipEncoder)
         return encoder.shape
 
     def require(self, kind: str) -> TaskEncoder[Any]:
@@ -252,7 +254,10 @@ def build_task_encoder(
         case UnconditionalConfig():
             return UnconditionalEncoder(width=config.width)
         case VideoConfig():
-            return VideoEncoder(config, spec.clip, state=state)
+            if spec.clip is None:
+                raise EncoderError("a policy that is told its tasks by video needs data with clips (data.clips)")
+            whole = isinstance(config.backbone, VideoModelConfig)
+            return (VideoModelEncoder if whole else VideoEncoder)(config, spec.clip, state=state)
         case GoalConfig():
             return GoalEncoder(config, spec.goal, state=state)
         case _:

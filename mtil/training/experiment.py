@@ -15,8 +15,8 @@ from mtil.collection.report import collect_and_report
 from mtil.collection.settings import CollectionSettings, is_collected
 from mtil.config import dump, read
 from mtil.data.datamodule import DemoDataModule
+from mtil.encoders.base import ClipEncoder
 from mtil.encoders.config import clip_frames, kind_weights
-from mtil.encoders.video import VideoEncoder
 from mtil.errors import CheckpointError, OutputError
 from mtil.machine import this_machine
 from mtil.policies.checkpoint import LAST, LoadedPolicy, load_policy
@@ -107,7 +107,7 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
 def _prepare_clips(policy: Policy, data: DemoDataModule, console: Console) -> None:
     """Let a frozen network look at the clips now, rather than at each step."""
     encoder = policy.task_encoders["video"] if "video" in policy.kinds else None
-    if isinstance(encoder, VideoEncoder) and encoder.frozen:
+    if isinstance(encoder, ClipEncoder) and encoder.frozen:
         with console.status("clips are being looked at"):
             data.prepare_clips(encoder.prepare)
 

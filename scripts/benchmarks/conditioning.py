@@ -19,8 +19,8 @@ from rich.table import Table
 
 from mtil.config import read
 from mtil.data.datamodule import DemoDataModule
+from mtil.encoders.base import ClipEncoder
 from mtil.encoders.config import clip_frames, kind_weights
-from mtil.encoders.video import VideoEncoder
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig, presets
 from mtil.training.experiment import ensure_data
@@ -71,7 +71,7 @@ def _step(config: ExperimentConfig) -> Callable[[], None]:
     policy = Policy(config.policy, data.store.spec)
     policy.fit(data.statistics)
     video = policy.task_encoders["video"] if "video" in policy.kinds else None
-    if isinstance(video, VideoEncoder) and video.frozen:
+    if isinstance(video, ClipEncoder) and video.frozen:
         data.prepare_clips(video.prepare)
     module = ImitationModule(policy, config=config).train()
     optimizer = torch.optim.AdamW([weight for weight in module.parameters() if weight.requires_grad], lr=1e-4)

@@ -13,7 +13,9 @@ PIXELS, PATCH = 16, 4
 
 @pytest.fixture(scope="session")
 def vision_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the folders `vit`, `dinov2`, `clip`, `clip_vision` and `resnet`."""
+    """The folder of the folders `vit`, `dinov2`, `clip`, `clip_vision`, `resnet`; and, of clips of 4 frames, `videomae`,
+    `vivit`, `vjepa2`.
+    """
     folder = tmp_path_factory.mktemp("vision")
     torch.manual_seed(0)
     small: Options = {
@@ -39,6 +41,22 @@ def vision_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "clip_vision": transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**clip)),
         "resnet": transformers.ResNetModel(
             transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+        ),
+    }
+    clips: Options = {**small, "image_size": PIXELS, "num_frames": 4}
+    models |= {
+        "videomae": transformers.VideoMAEModel(transformers.VideoMAEConfig(**clips, patch_size=PATCH, tubelet_size=2)),
+        "vivit": transformers.VivitModel(transformers.VivitConfig(**clips, tubelet_size=[2, PATCH, PATCH])),
+        "vjepa2": transformers.VJEPA2Model(
+            transformers.VJEPA2Config(
+                **small,
+                crop_size=PIXELS,
+                patch_size=PATCH,
+                frames_per_clip=4,
+                pred_hidden_size=16,
+                pred_num_attention_heads=2,
+                pred_num_hidden_layers=1,
+            )
         ),
     }
     processor = transformers.ViTImageProcessor(

@@ -1,0 +1,89 @@
+"""The task as a clip, seen as a whole by a video model of Hugging Face's.
+
+Legend: N clips, F frames of a clip, L tokens, D features of a token, h x w pixels, Z width of z.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor, nn
+
+from mtil.encoders.base import Clip, ClipEncoder
+from mtil.encoders.config import VideoConfig, VideoModelConfig
+from mtil.encoders.pooling import AttentionPool
+from mtil.encoders.vision_model import ARCHITECTURE, architecture, fetch, freeze_what_is_not_used, normalized, restore
+from mtil.errors import EncoderError
+from mtil.types import FeatureSpec
+
+
+class VideoModelEncoder(ClipEncoder):
+    """A video model, its tokens pooled by learned queries, and projected.
+
+    Args:
+        config: Of the encoder, its backbone a video model.
+        clip: What a frame is.
+        state: Of such an encoder, where it is to be loaded: the model is then not looked up.
+
+    Raises:
+        EncoderError: The model is missing or incomplete, sees no videos, or clips of another length.
+        CheckpointError: The state is of another kind of encoder.
+    """
+
+    architecture: Tensor
+    network: Any
+
+    def __init__(self, config: VideoConfig, clip: FeatureSpec, *, state: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__()
+        backbone = config.backbone
+        assert isinstance(backbone, VideoModelConfig), "another encoder sees frames one by one"
+        self.width, self.shape = config.width, (config.frames, *clip.shape)
+        fetched = fetch(backbone.model, use="an encoder of videos") if state is None else restore(state)
+        self.network, self._expects = fetched
+        self.frozen = not backbone.trainable
+        self.network.requires_grad_(backbone.trainable)
+        self._check_frames(backbone.model)
+        if backbone.trainable:
+            size = self._expects.size
+            freeze_what_is_not_used(self.network, torch.zeros(1, config.frames, 3, size, size))
+        self.register_buffer(ARCHITECTURE, architecture(self.network, self._expects))
+        self.pool = AttentionPool(self.network.config.hidden_size, config.features)
+        self.output = nn.Sequential(
+            nn.LayerNorm(config.features), nn.Linear(config.features, config.width), nn.LayerNorm(config.width)
+        )
+        self.train()
+
+    def train(self, mode: bool = True) -> "VideoModelEncoder":
+        """The model stays in evaluation mode, trained or not."""
+        super().train(mode)
+        self.network.eval()
+        return self
+
+    def prepare(self, descriptors: Sequence[Clip]) -> Shaped[Tensor, "N ..."]:
+        clips = self.stacked(descriptors)
+        return self._look(clips) if self.frozen else clips
+
+    def forward(self, prepared: Shaped[Tensor, "N ..."]) -> Float[Tensor, "N Z"]:
+        tokens = prepared if prepared.is_floating_point() else self._look(prepared)
+        return self.output(self.pool(tokens.transpose(1, 2).unsqueeze(2)))
+
+    def _look(self, clips: UInt8[Tensor, "N F h w 3"]) -> Float[Tensor, "N L D"]:
+        size = self._expects.size
+        pixels = clips.flatten(0, 1).permute(0, 3, 1, 2).to(self.output[1].weight.dtype) / 255
+        resized = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
+        scaled = normalized(resized, self._expects).unflatten(0, clips.shape[:2])
+        with torch.set_grad_enabled(not self.frozen and torch.is_grad_enabled()):
+            return self.network(**{self.network.main_input_name: scaled}).last_hidden_state
+
+    def _check_frames(self, model: str) -> None:
+        """Check that the model sees videos, and clips of so many frames."""
+        config = self.network.config
+        frames = getattr(config, "num_frames", getattr(config, "frames_per_clip", None))
+        if frames is None:
+            raise EncoderError(f"{model}: expected a model of videos, found {type(self.network).__name__}")
+        if frames != self.shape[0]:
+            raise EncoderError(
+                f"{model}: expected frames={frames} of a clip, as it was trained on, found {self.shape[0]}"
+            )
