@@ -13,7 +13,7 @@ PIXELS, PATCH = 16, 4
 
 @pytest.fixture(scope="session")
 def vision_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the folders `vit`, `dinov2`, `clip`, `clip_vision`, `resnet`; and, of clips of 4 frames, `videomae`,
+    """The folder of the folders `vit`, `dinov2`, `clip`, `clip_vision`, `resnet`; and, of 4 frames, `videomae`,
     `vivit`, `vjepa2`.
     """
     folder = tmp_path_factory.mktemp("vision")

@@ -100,7 +100,7 @@ def test_parts_and_weights_of_a_configuration() -> None:
         ({"one_hot": {}, "language": {}, "weights": {"one_hot": 0}}, "greater than 0"),
         (
             {"one_hot": {}, "language": {}, "weights": {"one-hot": 1}},
-            "Input should be 'one_hot', 'language', 'video' or 'none'",
+            "Input should be 'one_hot', 'language', 'video', 'goal' or 'none'",
         ),
     ],
 )
