@@ -97,7 +97,9 @@ def test_one_policy_is_told_in_other_kinds_too(workshop: Path) -> None:
     assert load_policy(workshop / "run").policy.kinds == ("one_hot", "language", "video", "goal")
     assert evaluated(workshop / "run")["protocol"]["condition"] == "language"
     for kind in ("one_hot", "goal"):
-        assert prepare(workshop / "run", EvaluationSettings(condition=kind, episodes=2)).protocol.condition == kind
+        trials = prepare(workshop / "run", EvaluationSettings(condition=kind, episodes=2)).trials()
+        told = {"one_hot": list(TASKS) * 2, "goal": ["goal 0", "goal 1"] * 2}[kind]
+        assert sorted(trial.told for trial in trials) == sorted(told)
 
 
 def test_the_validation_has_controls_of_every_kind(workshop: Path) -> None:

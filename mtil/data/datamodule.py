@@ -196,7 +196,8 @@ class DemoDataModule(LightningDataModule):
     def prepare_clips(self, prepare: Prepare) -> None:
         """Replace the frames of all clips by what need be made of them only once, such as by a frozen network."""
         for windows in (self.train, self.validation):
-            windows.prepare_clips(prepare)
+            if len(windows):
+                windows.prepare_clips(prepare)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """An endless loader that begins at the trainer's present step."""

@@ -80,13 +80,16 @@ class DemoStore:
         wanted = {**states, ACTIONS: spec.action}
         read = _read(files, list((wanted if stated is None else {stated.key: stated, **wanted}).values()))
         images = [feature.key for feature in spec.observations if feature.kind == "image"]
+        goal_images = [feature.key for feature in spec.goal if feature.kind == "image"]
+        seen = dict.fromkeys([*images, *goal_images, *([] if clips is None else [clips])])
+        frames = {key: Frames(files, key) for key in seen}
         length = torch.tensor([steps for file in files for steps in file.lengths])
         return DemoStore(
             spec=spec,
             features={key: read[key] for key in wanted},
-            images={key: Frames(files, key) for key in images},
-            clips=None if clips is None else Frames(files, clips),
-            goal_images=Frames(files, spec.goal[0].key) if spec.goal and spec.goal[0].kind == "image" else None,
+            images={key: frames[key] for key in images},
+            clips=None if clips is None else frames[clips],
+            goal_images=frames[goal_images[0]] if goal_images else None,
             stated=None if stated is None else read[stated.key],
             task=torch.arange(len(files)).repeat_interleave(torch.tensor([len(file.demos) for file in files])),
             start=length.cumsum(0) - length,

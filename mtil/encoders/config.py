@@ -111,11 +111,13 @@ class VideoConfig(Config):
         description="What sees a frame; without z, film=false. Or a video model",
     )
     features: PositiveInt = Field(default=128, description="Of a frame, in the attention; or of the clip")
-    depth: PositiveInt = Field(default=1, description="Layers of attention")
-    heads: PositiveInt = Field(default=4, description="Of the attention; they share the features")
+    depth: PositiveInt = Field(default=1, description="Layers of attention over frames")
+    heads: PositiveInt = Field(default=4, description="Of that attention; they share the features")
 
     @model_validator(mode="after")
     def _consistent(self) -> "VideoConfig":
+        if isinstance(self.backbone, VideoModelConfig) and self.features % 32:
+            raise ValueError(f"features: expected a multiple of 32 with a video model, found {self.features}")
         if self.features % self.heads:
             raise ValueError(f"heads: expected a divisor of the {self.features} features, found {self.heads}")
         _without_z(self.backbone)

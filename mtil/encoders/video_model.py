@@ -4,6 +4,7 @@ Legend: N clips, F frames of a clip, L tokens, D features of a token, h x w pixe
 """
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -43,11 +44,13 @@ class VideoModelEncoder(ClipEncoder):
         fetched = fetch(backbone.model, use="an encoder of videos") if state is None else restore(state)
         self.network, self._expects = fetched
         self.frozen = not backbone.trainable
+        predicts = "skip_predictor" in signature(self.network.forward).parameters  # V-JEPA's, which is not used
+        self._options = {"skip_predictor": True} if predicts else {}
         self.network.requires_grad_(backbone.trainable)
         self._check_frames(backbone.model)
         if backbone.trainable:
             size = self._expects.size
-            freeze_what_is_not_used(self.network, torch.zeros(1, config.frames, 3, size, size))
+            freeze_what_is_not_used(self.network, torch.zeros(1, config.frames, 3, size, size), **self._options)
         self.register_buffer(ARCHITECTURE, architecture(self.network, self._expects))
         self.pool = AttentionPool(self.network.config.hidden_size, config.features)
         self.output = nn.Sequential(
@@ -63,7 +66,7 @@ class VideoModelEncoder(ClipEncoder):
 
     def prepare(self, descriptors: Sequence[Clip]) -> Shaped[Tensor, "N ..."]:
         clips = self.stacked(descriptors)
-        return self._look(clips) if self.frozen else clips
+        return torch.cat([self._look(clip) for clip in clips.split(1)]) if self.frozen else clips
 
     def forward(self, prepared: Shaped[Tensor, "N ..."]) -> Float[Tensor, "N Z"]:
         tokens = prepared if prepared.is_floating_point() else self._look(prepared)
@@ -75,7 +78,7 @@ class VideoModelEncoder(ClipEncoder):
         resized = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
         scaled = normalized(resized, self._expects).unflatten(0, clips.shape[:2])
         with torch.set_grad_enabled(not self.frozen and torch.is_grad_enabled()):
-            return self.network(**{self.network.main_input_name: scaled}).last_hidden_state
+            return self.network(**{self.network.main_input_name: scaled}, **self._options).last_hidden_state
 
     def _check_frames(self, model: str) -> None:
         """Check that the model sees videos, and clips of so many frames."""

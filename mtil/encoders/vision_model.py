@@ -55,7 +55,7 @@ def restore(state: Mapping[str, Tensor]) -> tuple[nn.Module, Preprocessing]:
     return network, Preprocessing(written["size"], tuple(written["mean"]), tuple(written["std"]))
 
 
-def freeze_what_is_not_used(network: Any, example: Tensor) -> None:
+def freeze_what_is_not_used(network: Any, example: Tensor, **options: Any) -> None:
     """Leave out of the training what features do not depend on, such as a classification token's layers.
 
     Several ranks wait for the gradient of every weight that is trained.
@@ -63,9 +63,10 @@ def freeze_what_is_not_used(network: Any, example: Tensor) -> None:
     Args:
         network: Whose weights are trained.
         example: An input.
+        options: Of its forward pass.
     """
     weights = list(network.parameters())
-    found = network.eval()(**{network.main_input_name: example}).last_hidden_state.sum()
+    found = network.eval()(**{network.main_input_name: example}, **options).last_hidden_state.sum()
     gradients = torch.autograd.grad(found, weights, allow_unused=True)
     for weight, gradient in zip(weights, gradients, strict=True):
         weight.requires_grad_(gradient is not None)

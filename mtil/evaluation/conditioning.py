@@ -3,10 +3,11 @@
 Legend: Z width of z.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from mtil.config import read_yaml
 from mtil.errors import CheckpointError, ConfigError, SimulatorError, unknown
-from mtil.evaluation.aiming import Aim, Aims
 from mtil.evaluation.showing import Showing, Shown
 from mtil.policies.policy import Policy
 from mtil.sim.base import Simulator
@@ -28,7 +28,18 @@ class Descriptor:
     z: Float[Tensor, " Z"]
 
 
-Descriptors = Mapping[str, Sequence[Descriptor]]
+@runtime_checkable
+class Turns(Protocol):
+    """What tells the episodes of a task, in turns: made beforehand, as in a list, or when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, turn: int, /) -> Descriptor: ...
+
+    def __iter__(self) -> Iterator[Descriptor]: ...
+
+
+Descriptors = Mapping[str, Turns]
 """By task, what tells it."""
 
 
@@ -51,6 +62,12 @@ def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | N
             raise SimulatorError(f"{simulator.name}: {unknown('task', task, suite)}")
         if task not in known and kind == "one_hot":
             raise CheckpointError(f"the policy was not trained on {task!r}; {unknown('task', task, known)}")
+        differ = [key for key, widths in policy.spec.widths.items() if len({*widths}) > 1]
+        if task not in known and differ:
+            raise CheckpointError(
+                f"the policy was not trained on {task!r}, and cannot know its size: its own tasks differ in the "
+                f"dimensions of {', '.join(differ)}"
+            )
     chosen = [task for task in suite if task in (known if wanted is None else wanted)]
     if not chosen:
         raise SimulatorError(f"{simulator.name}: none of the policy's tasks ({', '.join(known)}) is in this suite")
@@ -67,8 +84,8 @@ def descriptors(
     untrained: Mapping[str, Sequence[str]] | None = None,
     showing: Showing | None = None,
     clips: int = 1,
-    goals: Aims | None = None,
-) -> dict[str, list[Descriptor]]:
+    goals: Descriptors | None = None,
+) -> Descriptors:
     """Descriptors of each task: one for its name, one for each sentence that tells it, one for each clip that shows it
     and those that follow upon it, one for each episode's goal, or one that says nothing.
 
@@ -94,7 +111,7 @@ def descriptors(
         return {task: _shown(policy, showing[task], clips) for task in tasks}
     if kind == "goal":
         assert goals is not None, "episodes have goals"
-        return {task: _aimed(policy, goals[task]) for task in tasks}
+        return {task: goals[task] for task in tasks}
     told = {task: _told(policy, kind, task, instructions, untrained or {}) for task in tasks}
     everything = list(dict.fromkeys([*_vocabulary(policy, kind, instructions), *chain.from_iterable(told.values())]))
     # Matrix kernels round differently by batch size: z must not depend on which tasks are evaluated.
@@ -142,11 +159,6 @@ def _shown(policy: Policy, clips: Sequence[Shown], together: int) -> list[Descri
     z = policy.embed("video", [clip.frames for clip in clips])
     groups = [[(first + n) % len(clips) for n in range(min(together, len(clips)))] for first in range(len(clips))]
     return [Descriptor(", ".join(clips[index].name for index in group), z[group].mean(0)) for group in groups]
-
-
-def _aimed(policy: Policy, goals: Sequence[Aim]) -> list[Descriptor]:
-    z = policy.embed("goal", [each.goal for each in goals])
-    return [Descriptor(each.name, own) for each, own in zip(goals, z, strict=True)]
 
 
 def _vocabulary(policy: Policy, kind: str, instructions: Mapping[str, Sequence[str]] | None) -> Iterable[str]:

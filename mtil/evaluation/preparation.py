@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from rich.console import Console
 
 from mtil.errors import CheckpointError, ConfigError, SimulatorError
 from mtil.evaluation.aiming import aims
@@ -46,7 +47,8 @@ class Preparation:
         if episodes is None:
             episodes = range(self.protocol.episodes_per_task)
         chosen = list(self.descriptors) if tasks is None else tasks
-        return trials_of(chosen, self.descriptors, episodes=episodes, seed=self.protocol.seed)
+        with Console(stderr=True, quiet=self.protocol.condition != "goal").status("goals are being found"):
+            return trials_of(chosen, self.descriptors, episodes=episodes, seed=self.protocol.seed)
 
     def recording(self, folder: Path | None) -> Recording | None:
         """How films are taken, if they are.
@@ -109,7 +111,7 @@ def _told(
     goals = None
     if condition == "goal":
         loaded.policy.require(condition)
-        goals = aims(loaded.policy, simulator, tasks, episodes=settings.episodes, seed=settings.seed)
+        goals = aims(loaded.policy, simulator, tasks, seed=settings.seed)
     told = descriptors(
         loaded.policy,
         condition,

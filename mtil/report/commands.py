@@ -10,6 +10,7 @@ def evaluation_command(run: Run) -> str:
     protocol = run.result.protocol
     words = ["mtil", "evaluate", str(run.path), "--suite", protocol.suite, "--condition", protocol.condition]
     words += ["--episodes", str(protocol.episodes_per_task), "--seed", str(protocol.seed)]
+    words += [] if protocol.clips is None else ["--clips", str(protocol.clips)]
     names = [task.task for task in run.result.tasks]
     if run.policy is None or set(names) != set(run.policy.card.spec.task_names):
         words += ["--tasks", ",".join(names)]

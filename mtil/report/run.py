@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mtil.config import read_yaml
+from mtil.data.kinds import DescriptorKind
 from mtil.errors import CheckpointError, ConfigError
 from mtil.evaluation.metrics import Control, EvaluationResult
 from mtil.evaluation.results import results_of
@@ -86,7 +87,7 @@ def read_run(path: Path) -> Run:
     plain = [(file, each) for file, each in results.items() if each.protocol.told_as_trained]
     if not plain:
         raise CheckpointError(f"{path}: has no evaluation to report; make one with: mtil evaluate {path}")
-    source, result = max(plain, key=lambda each: _weight(each[1]))
+    source, result = max(plain, key=lambda each: _weight(each[1], _told_by(config)))
     alike = sorted((each for each in results.values() if _alike(each, result)), key=lambda each: len(each.outcomes))
     return Run(
         path=path,
@@ -123,14 +124,28 @@ def _config(path: Path) -> tuple[str, dict[str, Any]]:
     return path.read_text(encoding="utf-8"), found
 
 
-def _weight(result: EvaluationResult) -> tuple[int, ...]:
-    protocol = result.protocol
-    step = -1 if protocol.step is None else protocol.step
-    return (step, len(result.tasks), len(result.outcomes), -protocol.seed)
+def _told_by(config: dict[str, Any]) -> str | None:
+    """The kind of descriptor that the policy is told in by default."""
+    kind = setting(config, "policy", "task_encoder", "kind")
+    if kind != "multimodal":
+        return kind
+    kinds = [kind for kind in get_args(DescriptorKind) if setting(config, "policy", "task_encoder", kind) is not None]
+    return "language" if "language" in kinds else next(iter(kinds), None)
+
+
+def _weight(result: EvaluationResult, kind: str | None) -> tuple[int, ...]:
+    """What counts for more, first what counts most; `kind` is the descriptor that the policy is told in by default."""
+    how = result.protocol
+    step = -1 if how.step is None else how.step
+    usual = (how.untrained is None, how.condition == kind)
+    return (step, *usual, len(result.tasks), len(result.outcomes), -how.seed)
 
 
 def _alike(result: EvaluationResult, other: EvaluationResult) -> bool:
-    """Whether two evaluations are of the same weights, shown the same if shown, at placements of the same seed."""
+    """Whether two evaluations have a task in common, and are of the same weights, shown the same if shown, at
+    placements of the same seed.
+    """
     mine, others = result.protocol, other.protocol
     keys = ("suite", "seed", "condition", "videos", "clips", "step", "weights")
-    return all(getattr(mine, key) == getattr(others, key) for key in keys)
+    some = {task.task for task in result.tasks} & {task.task for task in other.tasks}
+    return bool(some) and all(getattr(mine, key) == getattr(others, key) for key in keys)

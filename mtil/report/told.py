@@ -91,9 +91,7 @@ def _shown(run: Run, policy: Policy, *, trained: bool) -> Descriptors:
 
 
 def _aimed(run: Run, policy: Policy) -> Descriptors:
-    goals = demonstrated(policy, run_data(policy, run.path), most=_CLIPS)
-    there = {task: each for task, each in goals.items() if each}
-    return descriptors(policy, "goal", list(there), goals=there)
+    return demonstrated(policy, run_data(policy, run.path), most=_CLIPS)
 
 
 def _rephrased(policy: Policy, file: Path) -> Descriptors:

@@ -87,14 +87,17 @@ class Simulator(ABC):
             SimulatorError: The task does not exist.
         """
 
-    def goals(self, task: str, placements: Iterable[int], *, views: Sequence[CameraView] = ()) -> Iterator[Reached]:
+    def goals(
+        self, task: str, placements: Iterable[int], *, keys: Sequence[str], views: Sequence[CameraView] = ()
+    ) -> Iterator[Reached]:
         """What is to be reached from each placement: what the expert sees there, some steps after its success.
 
         Where a suite states its goals otherwise, it overrides this.
 
         Args:
             task: Name of a task of the suite.
-            placements: As `reset` takes them.
+            placements: As `reset` takes them; each is asked for when its goal is.
+            keys: What goals are made of.
             views: What observations show besides.
 
         Raises:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 import yaml
-from lightning import seed_everything
+from lightning import Trainer, seed_everything
 from rich.console import Console
 from torch import nn
 
@@ -61,12 +61,12 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
     step = _step(checkpoint, data) if checkpoint else 0
     policy = Policy(config.policy, data.store.spec)
     policy.fit(data.statistics)
-    _prepare_clips(policy, data, console)
     _announce(config, data, policy, run, step, console)
     with quiet():
         tasks = data.store.spec.task_names
         trainer = build_trainer(config, run, tasks=tasks, held_out=bool(len(data.validation)))
         torch.set_num_threads(config.trainer.threads or max(1, len(os.sched_getaffinity(0)) // trainer.num_devices))
+        _prepare_clips(policy, data, trainer, console)
         if rank.first:
             _open(config, run, step=step)
             trainer.loggers = run_loggers(config, run, tasks, step=step)
@@ -104,12 +104,14 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
         raise OutputError(f"{error}; or collection=null to train on what is there") from None
 
 
-def _prepare_clips(policy: Policy, data: DemoDataModule, console: Console) -> None:
-    """Let a frozen network look at the clips now, rather than at each step."""
+def _prepare_clips(policy: Policy, data: DemoDataModule, trainer: Trainer, console: Console) -> None:
+    """Let a frozen network look at the clips now, rather than at each step; every rank at all of them."""
     encoder = policy.task_encoders["video"] if "video" in policy.kinds else None
     if isinstance(encoder, ClipEncoder) and encoder.frozen:
         with console.status("clips are being looked at"):
+            encoder.to(trainer.strategy.root_device)
             data.prepare_clips(encoder.prepare)
+            encoder.cpu()
 
 
 def _resumable(config: ExperimentConfig, run: Path, *, resume: bool) -> Path | None:

@@ -9,8 +9,9 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from mtil.data.kinds import DescriptorKind
 from mtil.errors import ConfigError, SimulatorError
-from mtil.evaluation.aiming import Aims, aims
+from mtil.evaluation.aiming import aims
 from mtil.evaluation.conditioning import descriptors
 from mtil.evaluation.evaluate import evaluate
 from mtil.evaluation.metrics import EvaluationResult
@@ -57,7 +58,6 @@ class Rollouts(Callback):
         self._average, self._suite = average, suite
         self._every, self._episodes, self._seed = every, episodes, seed
         self._peers = Peers()
-        self._goals: Aims | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._peers = connected(Rank(trainer.global_rank, trainer.world_size))
@@ -76,13 +76,11 @@ class Rollouts(Callback):
         return copy.to(policy.action_normalizer.scale.device)
 
     def _evaluate(self, policy: Policy, *, workers: int) -> EvaluationResult:
-        kind = policy.default_kind
+        kind = rolled_out_by(policy.kinds)
+        assert kind is not None, "the trainer has checked that there is one"
         goals = None
         if kind == "goal":
-            self._goals = self._goals or aims(
-                policy, load(self._suite), self._tasks, episodes=self._episodes, seed=self._seed, stream="validation"
-            )
-            goals = self._goals
+            goals = aims(policy, load(self._suite), self._tasks, seed=self._seed, stream="validation")
         with _one_thread():
             return evaluate(
                 Actor(policy, slots=slots_for(workers)),
@@ -98,6 +96,11 @@ class Rollouts(Callback):
                 views=policy.spec.views,
                 peers=self._peers,
             )
+
+
+def rolled_out_by(kinds: Sequence[DescriptorKind]) -> DescriptorKind | None:
+    """The kind of descriptor that a policy is rolled out by: the first of those that need no demonstrations."""
+    return next((kind for kind in ("language", "one_hot", "goal", "none") if kind in kinds), None)
 
 
 def _metrics(result: EvaluationResult) -> dict[str, float]:

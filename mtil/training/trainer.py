@@ -21,7 +21,7 @@ from mtil.ranks import Rank, this_rank
 from mtil.training.callbacks import LastCheckpoint, StepProgress
 from mtil.training.config import ExperimentConfig, TrainerConfig
 from mtil.training.ema import WeightEMA
-from mtil.training.rollouts import Rollouts
+from mtil.training.rollouts import Rollouts, rolled_out_by
 from mtil.training.sharding import sharding_strategy
 from mtil.training.task_log import TaskLog
 
@@ -48,7 +48,7 @@ def build_trainer(config: ExperimentConfig, run: Path, *, tasks: Sequence[str], 
     """
     options = config.trainer
     kinds = tuple(encoder_parts(config.policy.task_encoder))
-    if options.rollout_every is not None and kinds == ("video",):
+    if options.rollout_every is not None and rolled_out_by(kinds) is None:
         raise ConfigError("trainer.rollout_every: expected a policy that can be told its tasks in words, found video")
     _check_compiler(options)
     try:

@@ -29,6 +29,7 @@ from mtil.config import read
 from mtil.evaluation.comparison import pooled
 from mtil.evaluation.metrics import EvaluationResult
 from mtil.evaluation.results import results_of
+from mtil.policies.checkpoint import load_policy
 from mtil.training.config import ExperimentConfig, presets
 from mtil.training.experiment import ensure_data
 
@@ -95,8 +96,8 @@ def _result(run: Path, options: argparse.Namespace) -> EvaluationResult | None:
     """The run's result on these placements, if it has been evaluated there."""
     for result in results_of(run).values() if run.exists() else ():
         how = result.protocol
-        alike = options.condition in (None, how.condition)
-        plain = alike and how.control is None and how.instructions is None and how.replay is None
+        kind = options.condition or load_policy(run).policy.default_kind
+        plain = how.told_as_trained and how.condition == kind and how.replay is None and how.untrained is None
         if plain and (how.seed, how.episodes_per_task) == (options.evaluation_seed, options.episodes):
             return result
     return None

@@ -11,6 +11,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from rich import box
@@ -67,12 +68,11 @@ def _row(options: argparse.Namespace, kind: DescriptorKind, control: str | None,
 def _evaluated(
     options: argparse.Namespace, kind: DescriptorKind, control: str | None, tasks: list[str]
 ) -> EvaluationResult:
-    file = options.out / f"held-out-{kind}-{control or 'right'}.json"
-    if not file.exists():
-        told = ["--condition", kind, *(["--control", control] if control else [])]
-        placements = ["--episodes", str(options.episodes), "--seed", str(options.seed), "--tasks", ",".join(tasks)]
-        _mtil("evaluate", str(options.out), *told, *placements, "--json", str(file))
-    return read_json(file)
+    told = ["--condition", kind, *(["--control", control] if control else [])]
+    placements = ["--episodes", str(options.episodes), "--seed", str(options.seed), "--tasks", ",".join(tasks)]
+    with tempfile.TemporaryDirectory() as folder:
+        _mtil("evaluate", str(options.out), *told, *placements, "--json", f"{folder}/result.json")
+        return read_json(Path(folder) / "result.json")
 
 
 def _mtil(*arguments: str) -> None:

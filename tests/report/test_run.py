@@ -59,6 +59,14 @@ def test_of_several_evaluations_told_alike_the_one_with_the_most_episodes_counts
     assert (run.rephrased, run.controls) == ({"x.yaml": full}, {"wrong": wrong})
 
 
+def test_what_it_is_told_by_default_counts_before_other_kinds_and_tasks(
+    make_run: MakeRun, make_result: MakeResult
+) -> None:
+    usual, goal, untrained = make_result(), make_result(condition="goal"), make_result(untrained=("drawer-open",))
+    run = read_run(make_run(results={"a": goal, "b": untrained, "c": usual}))
+    assert run.result == usual
+
+
 def test_a_run_given_twice(make_run: MakeRun) -> None:
     path = make_run()
     with pytest.raises(CheckpointError, match=r"run/\.\./run: given twice; expected different runs"):

@@ -126,7 +126,7 @@ def is_near(observation: dict[str, np.ndarray]) -> bool:
 
 def test_the_goals_of_placements_are_those_that_they_state() -> None:
     placements = [placement("evaluation", 3, "FetchPush-v4", episode) for episode in range(3)]
-    found = list(load("fetch").goals("FetchPush-v4", placements))
+    found = list(load("fetch").goals("FetchPush-v4", placements, keys=["achieved_goal"]))
     env = load("fetch").make("FetchPush-v4")
     for seed, reached in zip(placements, found, strict=True):
         seen, _ = env.reset(seed=seed)
@@ -136,7 +136,7 @@ def test_the_goals_of_placements_are_those_that_they_state() -> None:
 
 def test_goals_that_are_seen_are_where_the_expert_ends() -> None:
     view = CameraView("free", 32)
-    (found,) = load("fetch").goals("FetchReach-v4", [5], views=[view])
+    (found,) = load("fetch").goals("FetchReach-v4", [5], keys=[view.key], views=[view])
     assert found.success
     assert found.observation[view.key].shape == (32, 32, 3)
     assert np.linalg.norm(found.observation["achieved_goal"] - found.observation["desired_goal"]) < 0.05
