@@ -205,7 +205,12 @@ def test_a_task_that_it_was_not_trained_on(workshop: Path, tmp_path: Path) -> No
 def test_a_frozen_network_looks_at_each_clip_once(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    small: dict[str, Any] = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
     model = transformers.ViTModel(transformers.ViTConfig(**small, image_size=16, patch_size=8))
     model.save_pretrained(tmp_path / "vit")
     transformers.ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(tmp_path / "vit")

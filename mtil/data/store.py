@@ -31,24 +31,24 @@ class DemoStore:
         features: By key, states and actions alike, in memory.
         images: By key, the images, which are read when they are asked for.
         clips: Images that clips of the demonstrations are made of, if any are.
-        goal_images: Images that goals are taken from, if they are images.
-        stated: The goals that the demonstrations themselves state, if these are to be taken.
         task: Position of each episode's task.
         start: First row of each episode.
         length: Steps of each episode.
         filters: By filter key, the episodes that it names.
+        goal_images: Images that goals are taken from, if they are images.
+        stated: The goals that the demonstrations themselves state, if these are to be taken.
     """
 
     spec: DatasetSpec
     features: Mapping[str, Float[Tensor, "N _"]]
     images: Mapping[str, Frames]
     clips: Frames | None
-    goal_images: Frames | None
-    stated: Float[Tensor, "N _"] | None
     task: Int[Tensor, " E"]
     start: Int[Tensor, " E"]
     length: Int[Tensor, " E"]
     filters: Mapping[str, Bool[Tensor, " E"]]
+    goal_images: Frames | None = None
+    stated: Float[Tensor, "N _"] | None = None
 
     @staticmethod
     def open(
@@ -81,8 +81,7 @@ class DemoStore:
         read = _read(files, list((wanted if stated is None else {stated.key: stated, **wanted}).values()))
         images = [feature.key for feature in spec.observations if feature.kind == "image"]
         goal_images = [feature.key for feature in spec.goal if feature.kind == "image"]
-        seen = dict.fromkeys([*images, *goal_images, *([] if clips is None else [clips])])
-        frames = {key: Frames(files, key) for key in seen}
+        frames = {key: Frames(files, key) for key in {*images, *goal_images, clips} if key is not None}
         length = torch.tensor([steps for file in files for steps in file.lengths])
         return DemoStore(
             spec=spec,

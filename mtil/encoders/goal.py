@@ -88,4 +88,6 @@ class GoalEncoder(TaskEncoder[Goal]):
 
     @property
     def _weight(self) -> Tensor:
-        return self.output[0].weight
+        weight = self.output[0].weight
+        assert isinstance(weight, Tensor)
+        return weight

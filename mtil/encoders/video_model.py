@@ -74,7 +74,7 @@ class VideoModelEncoder(ClipEncoder):
 
     def _look(self, clips: UInt8[Tensor, "N F h w 3"]) -> Float[Tensor, "N L D"]:
         size = self._expects.size
-        pixels = clips.flatten(0, 1).permute(0, 3, 1, 2).to(self.output[1].weight.dtype) / 255
+        pixels = clips.flatten(0, 1).permute(0, 3, 1, 2).to(next(self.parameters()).dtype) / 255
         resized = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
         scaled = normalized(resized, self._expects).unflatten(0, clips.shape[:2])
         with torch.set_grad_enabled(not self.frozen and torch.is_grad_enabled()):

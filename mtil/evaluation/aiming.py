@@ -75,7 +75,8 @@ class _Source:
     """Finds goals, and keeps what it needs for those of one task at a time."""
 
     def __init__(self, policy: Policy, simulator: Simulator, seed: int, stream: Stream) -> None:
-        self._policy, self._simulator, self._seed, self._stream = policy, simulator, seed, stream
+        self._policy, self._simulator, self._seed = policy, simulator, seed
+        self._stream: Stream = stream
         self._task: str | None = None
         self._wanted = 0
         self._reached: Iterator[Reached] = iter(())

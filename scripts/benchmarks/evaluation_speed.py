@@ -94,7 +94,7 @@ def main() -> None:
     name = options.suite or loaded.card.suite
     assert name is not None, "the run does not name a simulator; choose one with --suite"
     suite, policy = load(name), loaded.policy
-    told = descriptors(policy, policy.kinds[0], common_tasks(policy, suite, options.tasks))
+    told = descriptors(policy, policy.default_kind, common_tasks(policy, suite, options.tasks, policy.default_kind))
     trials = trials_of(list(told), told, episodes=range(options.episodes), seed=SEED)
     played = _play(suite, policy, trials)
     steps = sum(len(each.actions) for each in played)

@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.table import Table
 
 from mtil.config import read
-from mtil.data.kinds import DescriptorKind
 from mtil.encoders.config import encoder_parts
 from mtil.evaluation.metrics import EvaluationResult
 from mtil.evaluation.results import read_json
@@ -58,16 +57,14 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _row(options: argparse.Namespace, kind: DescriptorKind, control: str | None, tasks: list[str]) -> list[str]:
+def _row(options: argparse.Namespace, kind: str, control: str | None, tasks: list[str]) -> list[str]:
     result = _evaluated(options, kind, control, tasks)
     rates = {task.task: f"{100 * task.rate:.0f}" for task in result.tasks}
     mean = result.mean
     return [*(rates[task] for task in tasks), f"{100 * mean.rate:.1f}", f"{100 * mean.low:.1f} - {100 * mean.high:.1f}"]
 
 
-def _evaluated(
-    options: argparse.Namespace, kind: DescriptorKind, control: str | None, tasks: list[str]
-) -> EvaluationResult:
+def _evaluated(options: argparse.Namespace, kind: str, control: str | None, tasks: list[str]) -> EvaluationResult:
     told = ["--condition", kind, *(["--control", control] if control else [])]
     placements = ["--episodes", str(options.episodes), "--seed", str(options.seed), "--tasks", ",".join(tasks)]
     with tempfile.TemporaryDirectory() as folder:

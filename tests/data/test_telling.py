@@ -109,7 +109,8 @@ def test_goals_beside_it_change_no_other_draw(store: DemoStore, clips: Clips, go
     """Shares of kinds apart."""
     options = {"clips": clips, "every": True, "seed": 0}
     without = told(Telling(KINDS, store.spec, **options), store)
-    beside = told(Telling(KINDS | {"goal": 1.0}, store.spec, goals=goals, **options), store)
+    kinds: dict[DescriptorKind, float] = {**KINDS, "goal": 1.0}
+    beside = told(Telling(kinds, store.spec, goals=goals, **options), store)
     assert all(torch.equal(rows, beside.descriptors[kind]) for kind, rows in without.descriptors.items())
 
 
