@@ -98,14 +98,22 @@ def clips_of(store: DemoStore, episodes: Int[Tensor, " _"], *, frames: int, vide
     )
 
 
-def held_out_clips(store: DemoStore, train: Int[Tensor, " _"], validation: Int[Tensor, " _"], *, frames: int) -> Clips:
-    """Validation episodes as clips, in their order; and, of each task with a single one, the training episodes, too.
+def held_out_clips(
+    store: DemoStore,
+    train: Int[Tensor, " _"],
+    validation: Int[Tensor, " _"],
+    *,
+    frames: int,
+    videos: Videos | None = None,
+) -> Clips:
+    """Validation episodes as clips, in their order; and, of each task that has fewer than two of these, the training
+    episodes and videos, too.
 
     Two are needed: one to show, while the other is imitated.
     """
-    held_out = store.task[validation].bincount(minlength=len(store.spec.tasks))
-    spare = train[held_out[store.task[train]] < 2]
-    return clips_of(store, torch.cat([validation, spare]), frames=frames)
+    scarce = store.task[validation].bincount(minlength=len(store.spec.tasks)) < 2
+    shown = None if videos is None else videos.of(scarce.numpy())
+    return clips_of(store, torch.cat([validation, train[scarce[store.task[train]]]]), frames=frames, videos=shown)
 
 
 class ClipDraws:

@@ -258,7 +258,7 @@ def _clips(
         videos = read_videos(config.clips.videos, store.spec.task_names, frames=frames, shape=store.clips.shape)
     return (
         clips_of(store, train, frames=frames, videos=videos),
-        held_out_clips(store, train, validation, frames=frames),
+        held_out_clips(store, train, validation, frames=frames, videos=videos),
     )
 
 

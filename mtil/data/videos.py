@@ -1,10 +1,11 @@
 """Videos of tasks, decoded once: a folder a task, of any length, frame rate and size.
 
-Legend: F frames of a clip, V videos, h x w pixels.
+Legend: F frames of a clip, T tasks, V videos, h x w pixels.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import av
@@ -12,7 +13,7 @@ import av.error
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 
 from mtil.data.windows import spread
 from mtil.errors import DatasetError, unknown
@@ -33,6 +34,11 @@ class Videos:
     task: Int[np.ndarray, " V"]
     names: tuple[str, ...]
     frames: UInt8[np.ndarray, "V F h w 3"]
+
+    def of(self, tasks: Bool[np.ndarray, " T"]) -> "Videos":
+        """Those of some tasks."""
+        chosen = tasks.take(self.task)
+        return Videos(self.task[chosen], tuple(compress(self.names, chosen)), self.frames[chosen])
 
 
 def read_videos(folder: Path, tasks: Sequence[str], *, frames: int, shape: tuple[int, ...]) -> Videos:

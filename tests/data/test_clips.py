@@ -85,6 +85,11 @@ def test_of_a_task_with_one_held_out_episode_the_trained_ones_are_shown_too(stor
     of_task = Counter(store.task.tolist())
     assert counts == {0: of_task[0], 1: 2, 2: of_task[2]}
     assert clips.start[:3].tolist() == store.start[held_out].tolist()
+    assert store.clips is not None
+    frames = np.zeros((3, FRAMES, *store.clips.shape), np.uint8)
+    videos = Videos(np.array([1, 2, 0]), ("push/a.mp4", "turn/b.mp4", "lift/c.mp4"), frames)
+    clips = held_out_clips(store, train, held_out, frames=FRAMES, videos=videos)
+    assert clips.task[len(clips.start) :].tolist() == [2, 0]
 
 
 @given(
