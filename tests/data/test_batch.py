@@ -20,6 +20,7 @@ def batch() -> Batch:
         descriptors={"language": torch.arange(3)},
         condition=torch.zeros(3, dtype=torch.long),
         clips=torch.zeros(2, 4, 6, 8, 3, dtype=torch.uint8),
+        goals=torch.randn(3, 5),
     )
 
 
@@ -30,7 +31,7 @@ def tensors(batch: Batch) -> list[Tensor]:
 
 def test_every_tensor_moves(batch: Batch) -> None:
     moved = batch.to("meta")
-    assert len(tensors(moved)) == 12
+    assert len(tensors(moved)) == 13
     assert all(tensor.device.type == "meta" for tensor in tensors(moved))
     assert [tensor.shape for tensor in tensors(moved)] == [tensor.shape for tensor in tensors(batch)]
     assert all(tensor.device.type == "cpu" for tensor in tensors(batch))
@@ -50,5 +51,7 @@ def test_it_is_frozen(batch: Batch) -> None:
         batch.task = torch.zeros(3)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_a_batch_without_clips_moves_too(batch: Batch) -> None:
-    assert replace(batch, clips=None).to("meta").clips is None
+def test_a_batch_without_clips_and_goals_moves_too(batch: Batch) -> None:
+    moved = replace(batch, clips=None, goals=None).to("meta")
+    assert moved.clips is None
+    assert moved.goals is None

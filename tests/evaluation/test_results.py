@@ -26,6 +26,7 @@ def test_json_is_what_the_design_fixes(result: EvaluationResult) -> None:
         "instructions",
         "videos",
         "clips",
+        "untrained",
         "path",
         "replay",
     ]
