@@ -81,6 +81,13 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def told_by_sentences(workshop: Path) -> Path:
+    """The run directory, its policy evaluated as it is by default."""
+    assert evaluated(workshop / "run")["protocol"]["condition"] == "language"
+    return workshop / "run"
+
+
 def test_held_out_demonstrations_show_the_tasks(workshop: Path) -> None:
     """Each episode is shown by a clip and the one after it, cyclically; z is the mean of what is made of each."""
     result = evaluated(workshop / "run", "--condition", "video", "--clips", 2)
@@ -122,20 +129,18 @@ def test_demonstrations_are_those_of_the_training_or_the_others(workshop: Path) 
     assert [len(each) for each in demonstrations(policy, data, TASKS, trained=True, most=1).values()] == [1, 1]
 
 
-def test_the_report_tells_what_clips_are_taken_for(workshop: Path) -> None:
-    evaluated(workshop / "run")
-    found = embeddings(read_run(workshop / "run"))
+def test_the_report_tells_what_clips_are_taken_for(told_by_sentences: Path) -> None:
+    found = embeddings(read_run(told_by_sentences))
     assert found is not None
     assert found.left_out == []
     clips = found.retrievals["held-out clips"]
     assert (clips.count, clips.tasks, list(found.retrievals)) == (4, 2, KINDS)
-    mtil("report", workshop / "run", "--films", 0)
-    assert f'<td class="number">{clips.correct} of 4</td>' in (workshop / "run" / "report.html").read_text()
+    mtil("report", told_by_sentences, "--films", 0)
+    assert f'<td class="number">{clips.correct} of 4</td>' in (told_by_sentences / "report.html").read_text()
 
 
-def test_where_all_is_shown_clips_of_the_training_stand_for_the_tasks(workshop: Path) -> None:
-    evaluated(workshop / "run")
-    run = read_run(workshop / "run")
+def test_where_all_is_shown_clips_of_the_training_stand_for_the_tasks(told_by_sentences: Path) -> None:
+    run = read_run(told_by_sentences)
     assert run.policy is not None
     policy = run.policy.policy
     alone = Policy(policy.config.model_copy(update={"task_encoder": VideoConfig(**VIDEO)}), policy.spec)
@@ -146,9 +151,8 @@ def test_where_all_is_shown_clips_of_the_training_stand_for_the_tasks(workshop: 
     assert [[len(each) for each in other.values()] for other in found.others.values()] == [[2, 2]]
 
 
-def test_the_report_says_where_demonstrations_are_gone(workshop: Path, tmp_path: Path) -> None:
-    evaluated(workshop / "run")
-    run = Path(shutil.copytree(workshop / "run", tmp_path / "run"))
+def test_the_report_says_where_demonstrations_are_gone(told_by_sentences: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(told_by_sentences, tmp_path / "run"))
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["data"]["path"] = str(tmp_path / "gone")
     (run / "config.yaml").write_text(yaml.safe_dump(config))
