@@ -1,5 +1,6 @@
 """Kinds of descriptor, by which a task is told."""
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 DescriptorKind = Literal["one_hot", "language", "video", "goal", "none"]
@@ -17,3 +18,8 @@ NEEDS: dict[DescriptorKind, str] = {
     "none": "nothing",
 }
 """What a task must have to be told in a kind."""
+
+
+def default_kind(kinds: Sequence[DescriptorKind]) -> DescriptorKind:
+    """The kind that a policy which takes these is told in unless another is asked for: language, or its first."""
+    return "language" if "language" in kinds else kinds[0]

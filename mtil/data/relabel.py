@@ -36,8 +36,10 @@ def goal_rows(config: Relabelling, place: Place, share: Float[np.ndarray, " B"])
 
 def _ahead(config: FutureGoal, left: Int[np.ndarray, " B"], share: Float[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:
     """How many steps ahead: between 1 and those that are left, or 0 where none is."""
-    if config.offsets == "uniform" or config.mean == 1:
-        steps = 1 + share * (left if config.offsets == "uniform" else 0)
+    if config.offsets == "uniform":
+        steps = 1 + share * left
+    elif config.mean == 1:
+        steps = np.ones_like(share)
     else:  # the inverse of the distribution function, of offsets up to the end
         stay = 1 - 1 / config.mean
         steps = 1 + np.log1p(-share * (1 - stay**left)) / np.log(stay)

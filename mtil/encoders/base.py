@@ -63,7 +63,18 @@ class ClipEncoder(TaskEncoder[Clip]):
         Raises:
             EncoderError: One has another shape than the encoder takes.
         """
-        for clip in descriptors:
-            if clip.shape != self.shape:
-                raise EncoderError(f"expected clips of shape {self.shape}, found {clip.shape}")
-        return torch.from_numpy(np.stack(descriptors)).to(next(self.parameters()).device)
+        return side_by_side(descriptors, self.shape, what="clips").to(next(self.parameters()).device)
+
+
+def side_by_side(
+    arrays: Sequence[Shaped[np.ndarray, "..."]], shape: tuple[int, ...], *, what: str
+) -> Shaped[Tensor, "N ..."]:
+    """Descriptors that are arrays, as one.
+
+    Raises:
+        EncoderError: One has another shape.
+    """
+    for array in arrays:
+        if array.shape != shape:
+            raise EncoderError(f"expected {what} of shape {shape}, found {array.shape}")
+    return torch.from_numpy(np.stack(arrays))

@@ -5,14 +5,12 @@ Legend: N goals, D dimensions of the space of goals, G features of its state, h 
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.backbone import build_backbone, see
-from mtil.encoders.base import Goal, TaskEncoder
+from mtil.encoders.base import Goal, TaskEncoder, side_by_side
 from mtil.encoders.config import GoalConfig, NormalizationConfig
 from mtil.encoders.observation import StateEncoder
 from mtil.encoders.vision import part_of
@@ -71,10 +69,7 @@ class GoalEncoder(TaskEncoder[Goal]):
         Raises:
             EncoderError: One has another shape than the encoder takes.
         """
-        for goal in descriptors:
-            if goal.shape != self.shape:
-                raise EncoderError(f"expected goals of shape {self.shape}, found {goal.shape}")
-        return torch.from_numpy(np.stack(descriptors)).to(self._weight.device)
+        return side_by_side(descriptors, self.shape, what="goals").to(self._weight.device)
 
     def forward(self, prepared: Shaped[Tensor, "N ..."]) -> Float[Tensor, "N Z"]:
         if len(self.shape) == 1:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from mtil.encoders.config import PretrainedConfig
 from mtil.encoders.film import FiLM
 from mtil.encoders.image import FrozenEncoder
 from mtil.encoders.pooling import AttentionPool, MeanPool
-from mtil.encoders.vision_model import ARCHITECTURE, architecture, fetch, freeze_what_is_not_used, normalized, restore
+from mtil.encoders.vision_model import ARCHITECTURE, architecture, as_expected, fetch, freeze_what_is_not_used, restore
 
 
 class PretrainedEncoder(FrozenEncoder):
@@ -63,12 +62,10 @@ class PretrainedEncoder(FrozenEncoder):
         return self
 
     def look(self, images: Float[Tensor, "N 3 h w"]) -> Float[Tensor, "N D _ _"]:
-        size = self._expects.size
-        resized = F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
-        scaled = normalized(resized, self._expects)
+        scaled = as_expected(images, self._expects)
         with torch.set_grad_enabled(not self.frozen and torch.is_grad_enabled()):
             found = self.network(pixel_values=scaled).last_hidden_state
-        return _patches(found, self.network.config, size)
+        return _patches(found, self.network.config, self._expects.size)
 
     def read(self, looked: Float[Tensor, "N D _ _"], z: Float[Tensor, "N Z"]) -> Float[Tensor, "N F"]:
         pooled = self.pool(looked)

@@ -8,14 +8,13 @@ from inspect import signature
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from mtil.encoders.base import Clip, ClipEncoder
 from mtil.encoders.config import VideoConfig, VideoModelConfig
 from mtil.encoders.pooling import AttentionPool
-from mtil.encoders.vision_model import ARCHITECTURE, architecture, fetch, freeze_what_is_not_used, normalized, restore
+from mtil.encoders.vision_model import ARCHITECTURE, architecture, as_expected, fetch, freeze_what_is_not_used, restore
 from mtil.errors import EncoderError
 from mtil.types import FeatureSpec
 
@@ -73,10 +72,8 @@ class VideoModelEncoder(ClipEncoder):
         return self.output(self.pool(tokens.transpose(1, 2).unsqueeze(2)))
 
     def _look(self, clips: UInt8[Tensor, "N F h w 3"]) -> Float[Tensor, "N L D"]:
-        size = self._expects.size
         pixels = clips.flatten(0, 1).permute(0, 3, 1, 2).to(next(self.parameters()).dtype) / 255
-        resized = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
-        scaled = normalized(resized, self._expects).unflatten(0, clips.shape[:2])
+        scaled = as_expected(pixels, self._expects).unflatten(0, clips.shape[:2])
         with torch.set_grad_enabled(not self.frozen and torch.is_grad_enabled()):
             return self.network(**{self.network.main_input_name: scaled}, **self._options).last_hidden_state
 

@@ -1,10 +1,15 @@
-"""Vision models of Hugging Face's, of images and of videos: fetched, or built again from a policy's state."""
+"""Vision models of Hugging Face's, of images and of videos: fetched, or built again from a policy's state.
+
+Legend: N images.
+"""
 
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtil.encoders.hub import load_network, locate, quiet, reason
@@ -79,10 +84,12 @@ def architecture(network: Any, expects: Preprocessing) -> Tensor:
     return torch.tensor(list(text.encode()), dtype=torch.uint8)
 
 
-def normalized(images: Tensor, expects: Preprocessing) -> Tensor:
-    """Images in [0, 1], colours third from last, as the model expects them."""
+def as_expected(images: Float[Tensor, "N 3 _ _"], expects: Preprocessing) -> Float[Tensor, "N 3 _ _"]:
+    """Images in [0, 1] as a model expects them: the whole of each resized, never cropped, and normalised."""
+    size = (expects.size, expects.size)
+    resized = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
     mean, std = (images.new_tensor(each).view(3, 1, 1) for each in (expects.mean, expects.std))
-    return (images - mean) / std
+    return (resized - mean) / std
 
 
 def _load(folder: Any) -> tuple[nn.Module, Preprocessing]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mtil.data.batch import Batch
 from mtil.data.descriptors import descriptor_table
-from mtil.data.kinds import DescriptorKind
+from mtil.data.kinds import DescriptorKind, default_kind
 from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.base import Clip, ClipEncoder, Goal, TaskEncoder
 from mtil.encoders.config import (
@@ -107,7 +107,7 @@ class Policy(nn.Module):
     @property
     def default_kind(self) -> DescriptorKind:
         """The kind that it is told in unless another is asked for: language, or its first."""
-        return "language" if "language" in self.kinds else self.kinds[0]
+        return default_kind(self.kinds)
 
     @property
     def clip_shape(self) -> tuple[int, ...]:

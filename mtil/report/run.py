@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mtil.config import read_yaml
-from mtil.data.kinds import DescriptorKind
+from mtil.data.kinds import DescriptorKind, default_kind
 from mtil.errors import CheckpointError, ConfigError
 from mtil.evaluation.metrics import Control, EvaluationResult
 from mtil.evaluation.results import results_of
@@ -129,8 +129,9 @@ def _told_by(config: dict[str, Any]) -> str | None:
     kind = setting(config, "policy", "task_encoder", "kind")
     if kind != "multimodal":
         return kind
-    kinds = [kind for kind in get_args(DescriptorKind) if setting(config, "policy", "task_encoder", kind) is not None]
-    return "language" if "language" in kinds else next(iter(kinds), None)
+    return default_kind(
+        [kind for kind in get_args(DescriptorKind) if setting(config, "policy", "task_encoder", kind) is not None]
+    )
 
 
 def _weight(result: EvaluationResult, kind: str | None) -> tuple[int, ...]:

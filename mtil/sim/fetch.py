@@ -36,7 +36,7 @@ try:
     from gymnasium_robotics.envs.fetch.reach import MujocoFetchReachEnv
     from gymnasium_robotics.utils.mujoco_utils import MujocoModelNames
 
-    from mtil.sim.rendering import Crop, OffscreenCamera
+    from mtil.sim.cameras import Cameras
 except ImportError as error:
     raise SimulatorError(f'Fetch cannot be imported ({error}): pip install "mtil[fetch]"') from None
 except (AttributeError, RuntimeError) as error:  # as MuJoCo fails where MUJOCO_GL names what is not there
@@ -47,7 +47,6 @@ except (AttributeError, RuntimeError) as error:  # as MuJoCo fails where MUJOCO_
 
 Observation = dict[str, Any]
 
-_SAMPLES = 2  # of a view's pixel along each side: of 84, the block's edge takes five
 _FREE = "free"
 _FIELD = 25.0  # degrees: the table and what is above it, where the viewer's 45 show the whole robot
 
@@ -110,13 +109,12 @@ class FetchEnv(gymnasium.Env[Observation, np.ndarray]):
     ) -> None:
         self._env = _ENVS[task]()
         self._steps = 0
-        self._camera = self._lens(camera, image_size) if camera else None
-        self._views = {view.key: self._lens(view.camera, view.size, view.crop, _SAMPLES) for view in views}
+        model, look = self._env.model, self._env.fullpath
+        self._cameras = Cameras(model, film=camera, film_size=image_size, views=views, look=look)
         self.action_space = Box(-1.0, 1.0, (4,), np.float32)
         sizes = {key: space.shape for key, space in self._env.observation_space.items()}
         vectors = {key: Box(-np.inf, np.inf, sizes[key], np.float32) for key in _KEYS}
-        images = {view.key: Box(0, 255, (view.size, view.size, 3), np.uint8) for view in views}
-        self.observation_space = Dict({**vectors, **images})
+        self.observation_space = Dict({**vectors, **self._cameras.spaces})
 
     @property
     def desired_goal(self) -> np.ndarray:
@@ -140,19 +138,11 @@ class FetchEnv(gymnasium.Env[Observation, np.ndarray]):
 
     def render(self) -> np.ndarray:
         """An RGB image, upright, of shape (image_size, image_size, 3)."""
-        if self._camera is None:
-            raise SimulatorError("nothing to render: the environment was made without a camera")
-        return self._camera.image(self._env.data)
+        return self._cameras.filmed(self._env.data)
 
     def close(self) -> None:
-        for camera in (self._camera, *self._views.values()):
-            if camera is not None:
-                camera.close()
+        self._cameras.close()
         self._env.close()
-
-    def _lens(self, name: str, size: int, crop: Crop | None = None, samples: int = 1) -> OffscreenCamera:
-        model, look = self._env.model, self._env.fullpath
-        return OffscreenCamera(model, name=name, size=size, crop=crop, samples=samples, look=look)
 
     # Fetch does it whenever it renders, and runs the physics' solver then, which the next step starts from.
     def _mark_goal(self) -> None:
@@ -162,7 +152,7 @@ class FetchEnv(gymnasium.Env[Observation, np.ndarray]):
 
     def _seen(self, found: Mapping[str, np.ndarray]) -> Observation:
         vectors = {key: found[key].astype(np.float32) for key in _KEYS}
-        return vectors | {key: camera.image(self._env.data) for key, camera in self._views.items()}
+        return vectors | self._cameras.seen(self._env.data)
 
 
 class _Compiled(MujocoFetchEnv):

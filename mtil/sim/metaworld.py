@@ -31,7 +31,7 @@ try:
     from metaworld.policies import ENV_POLICY_MAP
     from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
-    from mtil.sim.rendering import Crop, OffscreenCamera
+    from mtil.sim.cameras import Cameras
     from mtil.sim.swift import swift
 except ImportError as error:
     raise SimulatorError(f'Meta-World cannot be imported ({error}): pip install "mtil[metaworld]"') from None
@@ -45,8 +45,6 @@ Observation = dict[str, Any]
 
 _PARTS = {"proprio": slice(0, 4), "objects": slice(4, 18), "goal": slice(36, 39)}
 """Where Meta-World's vector of 39 holds what; 18:36 repeats the previous step, which a policy's history may do."""
-
-_SAMPLES = 2  # of a view's pixel along each side: markers of goals are as small as two pixels
 
 
 class MetaWorld(Simulator):
@@ -107,12 +105,11 @@ class MetaWorldEnv(gymnasium.Env[Observation, np.ndarray]):
         self._env._set_task_called = True
         self._env._partially_observable = False
         del self._env.sawyer_observation_space  # cached while the goal was still hidden; step() would clip to zeros
-        self._camera = self._lens(camera, image_size) if camera else None
-        self._views = {view.key: self._lens(view.camera, view.size, view.crop, _SAMPLES) for view in views}
+        model, look = self._env.model, self._env.fullpath
+        self._cameras = Cameras(model, film=camera, film_size=image_size, views=views, look=look)
         self.action_space = Box(-1.0, 1.0, (4,), np.float32)
         vectors = {key: Box(-np.inf, np.inf, (part.stop - part.start,), np.float32) for key, part in _PARTS.items()}
-        images = {view.key: Box(0, 255, (view.size, view.size, 3), np.uint8) for view in views}
-        self.observation_space = Dict({**vectors, **images})
+        self.observation_space = Dict({**vectors, **self._cameras.spaces})
 
     # The first pass draws the placement and writes it into the model, where the last episode's still stands; only the
     # second starts with every body in its place. In a dozen tasks the first alone is another, and a leaky, start.
@@ -137,23 +134,15 @@ class MetaWorldEnv(gymnasium.Env[Observation, np.ndarray]):
 
     def render(self) -> np.ndarray:
         """An RGB image, upright, of shape (image_size, image_size, 3)."""
-        if self._camera is None:
-            raise SimulatorError("nothing to render: the environment was made without a camera")
-        return self._camera.image(self._env.data)
+        return self._cameras.filmed(self._env.data)
 
     def close(self) -> None:
-        for camera in (self._camera, *self._views.values()):
-            if camera is not None:
-                camera.close()
+        self._cameras.close()
         self._env.close()
-
-    def _lens(self, name: str, size: int, crop: Crop | None = None, samples: int = 1) -> OffscreenCamera:
-        model, look = self._env.model, self._env.fullpath
-        return OffscreenCamera(model, name=name, size=size, crop=crop, samples=samples, look=look)
 
     def _seen(self, vector: np.ndarray) -> Observation:
         parts = {key: vector[part].astype(np.float32) for key, part in _PARTS.items()}
-        return parts | {key: camera.image(self._env.data) for key, camera in self._views.items()}
+        return parts | self._cameras.seen(self._env.data)
 
 
 def mt10() -> Simulator:
