@@ -129,9 +129,8 @@ def _told_by(config: dict[str, Any]) -> str | None:
     kind = setting(config, "policy", "task_encoder", "kind")
     if kind != "multimodal":
         return kind
-    return default_kind(
-        [kind for kind in get_args(DescriptorKind) if setting(config, "policy", "task_encoder", kind) is not None]
-    )
+    kinds = [kind for kind in get_args(DescriptorKind) if setting(config, "policy", "task_encoder", kind) is not None]
+    return default_kind(kinds) if kinds else None
 
 
 def _weight(result: EvaluationResult, kind: str | None) -> tuple[int, ...]:
