@@ -24,11 +24,13 @@ class DescriptorTable:
     Attributes:
         rows: The descriptors of all tasks in one list.
         count: How many each task has.
+        task: Position of each row's task.
     """
 
     def __init__(self, by_task: Sequence[Sequence[str]]) -> None:
         self.rows = [descriptor for descriptors in by_task for descriptor in descriptors]
         self.count = np.array([len(descriptors) for descriptors in by_task])
+        self.task = np.repeat(np.arange(len(self.count)), self.count)
         self._first = self.count.cumsum() - self.count
 
     def draw(self, task: Int[Tensor, " B"], share: Float[Tensor, " B"]) -> Int[Tensor, " B"]:

@@ -1,12 +1,12 @@
 """The training loop's step: negative log-likelihood behaviour cloning, overall and per task.
 
-Legend: B batch, K kinds of descriptor, Z width of z.
+Legend: B batch, K kinds of descriptor, S sentences, Z width of z.
 """
 
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -46,8 +46,9 @@ class ImitationModule(LightningModule):
         self.policy, self._config, self._others = policy, config, others
         self._written: list[WrittenKind] = [kind for kind in WRITTEN if kind in policy.kinds]
         for kind in self._written:
-            prepared = policy.task_encoders[kind].prepare(descriptor_table(kind, policy.spec).rows)
-            self.register_buffer(f"_prepared_{kind}", prepared, persistent=False)
+            table = descriptor_table(kind, policy.spec)
+            self.register_buffer(f"_prepared_{kind}", policy.task_encoders[kind].prepare(table.rows), persistent=False)
+            self.register_buffer(f"_task_{kind}", torch.from_numpy(table.task), persistent=False)
         self._loss = torch.compile(policy.training_loss) if config.trainer.compile else policy.training_loss
 
     def configure_model(self) -> None:
@@ -61,12 +62,13 @@ class ImitationModule(LightningModule):
         """
         kinds = self.policy.kinds
         condition = batch.condition if kind is None else torch.full_like(batch.condition, kinds.index(kind))
-        prepared = {each: self.get_buffer(f"_prepared_{each}") for each in self._written}
-        if batch.clips is not None:
-            prepared["video"] = batch.clips
-        if batch.goals is not None:
-            prepared["goal"] = batch.goals
-        return self.policy.task_encoders(prepared, batch.descriptors, condition)
+        return self.policy.task_encoders(self._prepared(batch), batch.descriptors, condition)
+
+    def _prepared(self, batch: Batch) -> dict[str, Shaped[Tensor, "_ ..."]]:
+        """By kind, the prepared descriptors that a batch refers to."""
+        prepared = {kind: self.get_buffer(f"_prepared_{kind}") for kind in self._written}
+        made = {"video": batch.clips, "goal": batch.goals}
+        return prepared | {kind: each for kind, each in made.items() if each is not None}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The loss of this rank, and the NLL of each of its examples, whose images may be augmented."""
@@ -115,11 +117,18 @@ class ImitationModule(LightningModule):
         alignment = encoder.alignment if isinstance(encoder, MultimodalConfig) else None
         if alignment is None:
             return z.new_zeros(())
-        shown = batch.condition == self.policy.kinds.index("video")
-        rows = (shown & (batch.descriptors["language"] >= 0)).nonzero().squeeze(1)
-        told = self.embed(batch, "language")[rows]
-        distance = misalignment(z[rows], told, batch.task[rows], alignment)
+        sentence = batch.descriptors["language"]
+        rows = ((batch.condition == self.policy.kinds.index("video")) & (sentence >= 0)).nonzero().squeeze(1)
+        task = self.get_buffer("_task_language")
+        distance = misalignment(z[rows], self._sentences(batch), sentence[rows], task, alignment)
         return alignment.weight * (distance * batch.weight[rows]).sum()
+
+    @torch.no_grad()
+    def _sentences(self, batch: Batch) -> Float[Tensor, "S Z"]:
+        """The embeddings of all sentences that tell a task."""
+        every = torch.arange(len(self.get_buffer("_task_language")), device=self.device)
+        language = torch.full_like(every, self.policy.kinds.index("language"))
+        return self.policy.task_encoders(self._prepared(batch), dict.fromkeys(self.policy.kinds, every), language)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         accumulated = self._config.trainer.accumulate_grad_batches
