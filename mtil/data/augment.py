@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from mtil.data.batch import Batch
-from mtil.data.config import AugmentationConfig
+from mtil.data.config import AugmentationConfig, DataConfig
 
 # NTSC's luma and chroma (as matplotlib and scikit-image have them): the hue is an angle in the plane of the latter two.
 _YIQ = torch.tensor(
@@ -22,30 +22,41 @@ _YIQ = torch.tensor(
 )
 
 
-def augment(batch: Batch, config: AugmentationConfig, generator: torch.Generator) -> Batch:
-    """The batch with its images changed: every example and camera by a draw of its own, the frames of a window alike.
+def augment(batch: Batch, config: DataConfig, generator: torch.Generator) -> Batch:
+    """The batch with its images changed: every example and camera by a draw of its own, the frames of a window alike;
+    and so every clip.
 
     Args:
-        batch: Its images are uint8 of shape `(B, H, h, w, 3)`; all else stays.
+        batch: Its images are uint8 of shape `(B, H, h, w, 3)`, its clips, if they are still such, `(U, F, h, w, 3)`;
+            all else stays.
         config: How much.
         generator: On the CPU, so that a GPU draws the same.
 
     Returns:
         Images of values from 0 to 255: uint8, or float32 where colours change.
     """
-    changed = {
-        key: _augmented(value, config, generator) if value.dtype == torch.uint8 else value
-        for key, value in batch.observations.items()
-    }
-    return replace(batch, observations=changed)
+    if config.augmentation is not None:
+        changed = {
+            key: _augmented(value, config.augmentation, generator) if value.dtype == torch.uint8 else value
+            for key, value in batch.observations.items()
+        }
+        batch = replace(batch, observations=changed)
+    if config.clips is not None and batch.clips is not None and batch.clips.dtype == torch.uint8:
+        batch = replace(batch, clips=_moved(batch.clips, config.clips.shift, generator))
+    return batch
+
+
+def _moved(images: UInt8[Tensor, "B H h w 3"], most: int, generator: torch.Generator) -> UInt8[Tensor, "B H h w 3"]:
+    if not most:
+        return images
+    offsets = torch.randint(2 * most + 1, (2, len(images)), generator=generator) - most
+    return shifted(images, offsets.to(images.device), most=most)
 
 
 def _augmented(
     images: UInt8[Tensor, "B H h w 3"], config: AugmentationConfig, generator: torch.Generator
 ) -> Shaped[Tensor, "B H h w 3"]:
-    if config.shift:
-        offsets = torch.randint(2 * config.shift + 1, (2, len(images)), generator=generator)
-        images = shifted(images, (offsets - config.shift).to(images.device), most=config.shift)
+    images = _moved(images, config.shift, generator)
     if not (config.brightness or config.contrast or config.saturation or config.hue):
         return images
     draws = 2 * torch.rand(4, len(images), generator=generator).to(images.device) - 1

@@ -34,6 +34,7 @@ class Clips:
         start: First row of each episode.
         length: Steps of each episode.
         videos: Frames of the videos.
+        jitter: How far frames of an episode stray from their even places, at most, in distances between frames.
         prepared: By clip, what is handed out in place of its frames, where it was computed once for all.
     """
 
@@ -43,23 +44,34 @@ class Clips:
     start: Int[np.ndarray, " E"]
     length: Int[np.ndarray, " E"]
     videos: UInt8[np.ndarray, "_ F h w 3"] | None = None
+    jitter: float = 0.0
     prepared: Shaped[Tensor, "C F ..."] | None = None
 
     def __len__(self) -> int:
         return len(self.task)
 
-    def take(self, clips: Int[np.ndarray, " N"]) -> Shaped[Tensor, "N F ..."]:
-        """The frames of the given clips as uint8 (N, F, h, w, 3), or what was prepared of them; copied."""
-        return self.frames_of(clips) if self.prepared is None else self.prepared[torch.from_numpy(clips)]
+    def take(self, clips: Int[np.ndarray, " N"], shares: Float[np.ndarray, "N F"]) -> Shaped[Tensor, "N F ..."]:
+        """Frames of the given clips as uint8 (N, F, h, w, 3), or what was prepared of them; copied.
 
-    def frames_of(self, clips: Int[np.ndarray, " N"]) -> UInt8[Tensor, "N F h w 3"]:
-        """The frames of the given clips, copied."""
+        Args:
+            clips: Which.
+            shares: A number for each frame, uniform over [0, 1), that decides how far it strays.
+        """
+        if self.prepared is None:
+            return self.frames_of(clips, stray=self.jitter * (2 * shares - 1))
+        return self.prepared[torch.from_numpy(clips)]
+
+    def frames_of(
+        self, clips: Int[np.ndarray, " N"], *, stray: Float[np.ndarray, "N F"] | None = None
+    ) -> UInt8[Tensor, "N F h w 3"]:
+        """The frames of the given clips, copied; those of episodes so many distances from their even places."""
         shown = np.empty((len(clips), self.frames, *self.images.shape), np.uint8)
         episodes = clips < len(self.start)
         if episodes.any():
             chosen = clips[episodes]
-            pairs = zip(self.start[chosen].tolist(), self.length[chosen].tolist(), strict=True)
-            rows = np.stack([start + spread(length, self.frames) for start, length in pairs])
+            strays = np.zeros((len(chosen), self.frames)) if stray is None else stray[episodes]
+            each = zip(self.start[chosen].tolist(), self.length[chosen].tolist(), strays, strict=True)
+            rows = np.stack([start + spread(length, self.frames, stray=stray) for start, length, stray in each])
             shown[episodes] = self.images.take(rows).numpy()
         if not episodes.all():
             assert self.videos is not None, "a clip is an episode or a video"
@@ -77,7 +89,9 @@ class Clips:
         return np.where(clips < len(self.start), clips, _VIDEO)
 
 
-def clips_of(store: DemoStore, episodes: Int[Tensor, " _"], *, frames: int, videos: Videos | None = None) -> Clips:
+def clips_of(
+    store: DemoStore, episodes: Int[Tensor, " _"], *, frames: int, videos: Videos | None = None, jitter: float = 0.0
+) -> Clips:
     """Episodes of a store as clips, in their order, and videos after them.
 
     Args:
@@ -85,6 +99,7 @@ def clips_of(store: DemoStore, episodes: Int[Tensor, " _"], *, frames: int, vide
         episodes: Which.
         frames: F.
         videos: Decoded.
+        jitter: See `Clips`.
     """
     assert store.clips is not None, "a store whose episodes are shown has images to show"
     task = store.task[episodes].numpy()
@@ -95,6 +110,7 @@ def clips_of(store: DemoStore, episodes: Int[Tensor, " _"], *, frames: int, vide
         start=store.start[episodes].numpy(),
         length=store.length[episodes].numpy(),
         videos=None if videos is None else videos.frames,
+        jitter=jitter,
     )
 
 

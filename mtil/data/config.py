@@ -40,12 +40,25 @@ class AugmentationConfig(Config):
 
 
 class ClipsConfig(Config):
-    """What shows the tasks: other demonstrations of them as a camera saw these, and videos."""
+    """What shows the tasks: other demonstrations of them as a camera saw these, and videos.
+
+    In training, clips that are not looked at once for all, by a frozen network, are never the same twice.
+    """
 
     images: str = Field(description="Image key of the demonstrations; it need not be among the observations")
     videos: Path | None = Field(
         default=None, description="A folder of videos beside the demonstrations, in one folder a task"
     )
+    size: PositiveInt | None = Field(
+        default=None, description="Pixels that the shorter side of a frame is scaled to; null: as they are"
+    )
+    jitter: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="How far a demonstration's frames stray from even places, at most, in distances between them",
+    )
+    shift: NonNegativeInt = Field(default=4, description="Pixels that a clip is moved each way, at most; as of images")
 
 
 class FinalGoal(Config):

@@ -257,7 +257,7 @@ def _clips(
     if config.clips.videos is not None:
         videos = read_videos(config.clips.videos, store.spec.task_names, frames=frames, shape=store.clips.shape)
     return (
-        clips_of(store, train, frames=frames, videos=videos),
+        clips_of(store, train, frames=frames, videos=videos, jitter=config.clips.jitter),
         held_out_clips(store, train, validation, frames=frames, videos=videos),
     )
 

@@ -8,6 +8,7 @@ import math
 import mmap
 import os
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
@@ -35,16 +37,22 @@ class Frames:
         key: The images' key.
 
     Attributes:
-        shape: Of one image, (h, w, 3).
+        shape: Of one image, (h, w, 3), as it is handed out.
 
     Raises:
         DatasetError: An image cannot be read.
     """
 
     def __init__(self, files: Sequence[TaskFile], key: str) -> None:
-        self.shape = files[0].observations[key].shape
+        self.shape = self._stored = files[0].observations[key].shape
         self._arrays = list(_arrays(files, key))
-        self._memory: _Memory | None = _Memory(self._arrays, self.shape)
+        self._memory: _Memory | None = _Memory(self._arrays, self._stored)
+
+    def scaled(self, shape: tuple[int, ...]) -> "Frames":
+        """The same images, each scaled to a shape when it is taken."""
+        frames = copy(self)
+        frames.shape = shape
+        return frames
 
     def __len__(self) -> int:
         return sum(array.steps for array in self._arrays)
@@ -59,8 +67,17 @@ class Frames:
             DatasetError: A file was cut short since it was opened, or, having been pickled, finds another in its place.
         """
         if self._memory is None:
-            self._memory = _Memory(self._arrays, self.shape)
-        return torch.from_numpy(self._memory.take(rows.ravel()).reshape(*rows.shape, *self.shape))
+            self._memory = _Memory(self._arrays, self._stored)
+        images = torch.from_numpy(self._memory.take(rows.ravel()).reshape(-1, *self._stored))
+        if self.shape != self._stored:
+            images = _scaled(images, self.shape)
+        return images.unflatten(0, rows.shape)
+
+
+def _scaled(images: UInt8[Tensor, "N _ _ 3"], shape: tuple[int, ...]) -> UInt8[Tensor, "N h w 3"]:
+    """Images of another size; where that is smaller, all pixels are averaged over."""
+    found = F.interpolate(images.permute(0, 3, 1, 2), shape[:2], mode="bilinear", antialias=True, align_corners=False)
+    return found.permute(0, 2, 3, 1)
 
 
 class _Stamp(NamedTuple):

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mtil.data.config import DataConfig, GoalsConfig, StatedGoal
+from mtil.data.config import ClipsConfig, DataConfig, GoalsConfig, StatedGoal
 from mtil.data.defects import ACTIONS
 from mtil.data.frames import Frames
 from mtil.data.hdf5 import TaskFile, open_tasks
@@ -56,7 +56,7 @@ class DemoStore:
         *,
         keys: Sequence[str] | None = None,
         targets: Sequence[str] = (),
-        clips: str | None = None,
+        clips: ClipsConfig | None = None,
         goals: GoalsConfig | None = None,
         tasks: Sequence[str] | None = None,
     ) -> "DemoStore":
@@ -66,7 +66,7 @@ class DemoStore:
             path: A robomimic file, or a folder with one a task.
             keys: Observations wanted, states or images that every task has; None: every state.
             targets: States wanted beside them, to be told from images.
-            clips: Images wanted to show tasks by.
+            clips: What is to show tasks.
             goals: What goals are made of.
             tasks: Tasks wanted, in the order that they get in the vocabulary; None: all, by name of their file.
 
@@ -81,13 +81,14 @@ class DemoStore:
         read = _read(files, list((wanted if stated is None else {stated.key: stated, **wanted}).values()))
         images = [feature.key for feature in spec.observations if feature.kind == "image"]
         goal_images = [feature.key for feature in spec.goal if feature.kind == "image"]
-        frames = {key: Frames(files, key) for key in {*images, *goal_images, clips} if key is not None}
+        shown = () if clips is None else (clips.images,)
+        frames = {key: Frames(files, key) for key in {*images, *goal_images, *shown}}
         length = torch.tensor([steps for file in files for steps in file.lengths])
         return DemoStore(
             spec=spec,
             features={key: read[key] for key in wanted},
             images={key: frames[key] for key in images},
-            clips=None if clips is None else frames[clips],
+            clips=None if clips is None or spec.clip is None else frames[clips.images].scaled(spec.clip.shape),
             goal_images=frames[goal_images[0]] if goal_images else None,
             stated=None if stated is None else read[stated.key],
             task=torch.arange(len(files)).repeat_interleave(torch.tensor([len(file.demos) for file in files])),
@@ -107,7 +108,7 @@ class DemoStore:
             config.path,
             keys=config.observations,
             targets=config.targets,
-            clips=None if config.clips is None else config.clips.images,
+            clips=config.clips,
             goals=config.goals,
             tasks=config.tasks,
         )
@@ -168,17 +169,19 @@ def _targets(files: list[TaskFile], wanted: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(wanted))
 
 
-def _clips(files: list[TaskFile], wanted: str | None) -> FeatureSpec | None:
-    """The images to show tasks by, checked to be in every file and of one size."""
+def _clips(files: list[TaskFile], wanted: ClipsConfig | None) -> FeatureSpec | None:
+    """What a frame of a clip is, checked to be in every file."""
     if wanted is None:
         return None
     found = []
     for file in files:
         images = {key: feature for key, feature in file.observations.items() if feature.kind == "image"}
-        if wanted not in images:
-            raise DatasetError(f"{file.path}: data.clips: {unknown('image', wanted, images)}")
-        found.append(images[wanted])
-    return found[0]
+        if wanted.images not in images:
+            raise DatasetError(f"{file.path}: data.clips: {unknown('image', wanted.images, images)}")
+        found.append(images[wanted.images])
+    height, width, colours = found[0].shape
+    part = 1.0 if wanted.size is None else wanted.size / min(height, width)
+    return replace(found[0], shape=(round(part * height), round(part * width), colours))
 
 
 def _goals(files: list[TaskFile], wanted: GoalsConfig | None) -> tuple[Sequence[str], FeatureSpec | None]:

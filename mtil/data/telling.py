@@ -98,7 +98,8 @@ class Telling:
             chosen[~self._needed("video", condition)] = -1
             needed, row = np.unique(np.append(chosen, -1), return_inverse=True)  # -1 is then always the first of them
             rows["video"] = torch.from_numpy(row[:-1] - 1)
-            shown = self._clips.take(needed[1:])
+            shares = uniform(len(self._shown.count), self._clips.frames).numpy()  # of a task's clips, the same
+            shown = self._clips.take(needed[1:], shares.take(self._clips.task.take(needed[1:]), axis=0))
         if self._goals is not None:
             share = uniform(draw.size).index_select(0, draw.places).numpy()
             needed = self._needed("goal", condition)

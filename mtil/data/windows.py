@@ -7,7 +7,7 @@ episode; beyond an episode's ends the edge row is repeated and masked, as robomi
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,16 @@ class Windows:
         return Place(self._row.take(windows), first, first + self._length.take(episode) - 1)
 
 
-def spread(steps: int, frames: int) -> Int[np.ndarray, " F"]:
+def spread(steps: int, frames: int, *, stray: Float[np.ndarray, " F"] | float = 0.0) -> Int[np.ndarray, " F"]:
     """Positions of frames in a clip of so many steps: the first, the last, and evenly between them.
 
     Of a clip that is shorter than F, some are taken twice.
+
+    Args:
+        steps: Of the clip.
+        frames: F.
+        stray: How far each is from there, in distances between frames; none leaves the clip.
     """
-    return np.linspace(0, steps - 1, frames).round().astype(np.int64)
+    last = steps - 1
+    even = np.linspace(0, last, frames)
+    return (even + stray * last / max(1, frames - 1)).clip(0, last).round().astype(np.int64)

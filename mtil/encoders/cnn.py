@@ -16,7 +16,6 @@ from mtil.encoders.pooling import Keypoints
 
 _STEM = 4  # pixels to a cell of the first stage
 _GROUP = 16  # channels normalised together
-_SMALLEST = 16  # pixels along either side
 
 
 class CNNEncoder(ImageEncoder):
@@ -30,10 +29,11 @@ class CNNEncoder(ImageEncoder):
         condition: Z.
     """
 
+    smallest = 16
+
     def __init__(self, config: CNNConfig, *, condition: int) -> None:
         super().__init__()
         channels = config.channels
-        self.smallest, self._shrink = _SMALLEST * config.shrink, config.shrink
         self.stem = nn.Conv2d(3, channels[0], 2 * _STEM, stride=_STEM, padding=_STEM // 2)
         self.stages = nn.ModuleList(
             _Stage(before, after, stride=2 if i else 1, norm=config.norm, condition=condition if config.film else None)
@@ -44,8 +44,6 @@ class CNNEncoder(ImageEncoder):
         self.width = self.keypoints.width
 
     def forward(self, images: Float[Tensor, "N 3 h w"], z: Float[Tensor, "N Z"]) -> Float[Tensor, "N F"]:
-        if self._shrink > 1:
-            images = F.avg_pool2d(images, self._shrink)
         hidden, maps = F.relu(self.stem(images - 0.5)), []
         for stage in self.stages:
             hidden = stage(hidden, z)

@@ -21,20 +21,15 @@ class CNNConfig(_ImageEncoderConfig):
     """A small convolutional network, trained from scratch, that tells where things are in the image."""
 
     kind: Literal["cnn"] = "cnn"
-    shrink: PositiveInt = Field(
-        default=1, description="Pixels along either side that are averaged to one, first of all"
-    )
     channels: tuple[Channels, ...] = Field(
         default=(32, 64, 128),
         min_length=1,
-        description="Of each stage; at a quarter of the (shrunk) image's size, then half of the last",
+        description="Of each stage; at a quarter of the image's size, then half of the last",
     )
     norm: Literal["group", "none"] = Field(default="group", description="After the convolutions")
     keypoints: Keypoints = 32
     strength: Strength = True
-    resolution: Literal[4, 8] = Field(
-        default=4, description="Pixels of the (shrunk) image to a cell of the keypoints' maps"
-    )
+    resolution: Literal[4, 8] = Field(default=4, description="Pixels of the image to a cell of the keypoints' maps")
 
 
 class ResNetConfig(_ImageEncoderConfig):

@@ -84,7 +84,7 @@ def demonstrations(
     for index, episode in enumerate(episodes.tolist()):
         task = store.spec.task_names[int(store.task[episode])]
         if task in found and (most is None or len(found[task]) < most):
-            found[task].append(Shown(data.name(episode), clips.take(np.array([index]))[0].numpy()))
+            found[task].append(Shown(data.name(episode), clips.frames_of(np.array([index]))[0].numpy()))
     return found
 
 

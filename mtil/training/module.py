@@ -71,9 +71,9 @@ class ImitationModule(LightningModule):
         return prepared | {kind: each for kind, each in made.items() if each is not None}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """The loss of this rank, and the NLL of each of its examples, whose images may be augmented."""
-        if self.training and self._config.data.augmentation is not None:
-            batch = augment(batch, self._config.data.augmentation, torch.default_generator)
+        """The loss of this rank, and the NLL of each of its examples, whose images and clips may be augmented."""
+        if self.training:
+            batch = augment(batch, self._config.data, torch.default_generator)
         z = self.embed(batch)
         loss, nll = self._loss(batch, self._noisy(z))
         total = (loss * batch.weight).sum() + self._misalignment(batch, z)

@@ -1,5 +1,6 @@
 import colorsys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from torchvision.transforms.v2 import functional as reference
 
 from mtil.data.augment import augment, recoloured, shifted
 from mtil.data.batch import Batch
-from mtil.data.config import AugmentationConfig
+from mtil.data.config import AugmentationConfig, ClipsConfig, DataConfig
 
 EXAMPLES, HISTORY, HEIGHT, WIDTH = 6, 2, 9, 12
 SHIFT = AugmentationConfig(shift=2, brightness=0, contrast=0, saturation=0, hue=0)
@@ -109,14 +110,19 @@ def test_values_stay_between_black_and_white() -> None:
     assert found.max() == 255
 
 
+def data(augmentation: AugmentationConfig | None, shift: int = 0) -> DataConfig:
+    clips = ClipsConfig(images="front", shift=shift)
+    return DataConfig(path=Path("demos"), augmentation=augmentation, clips=clips)
+
+
 def test_nothing_is_the_identity() -> None:
     batch = batch_of(front=images())
-    assert torch.equal(augment(batch, NOTHING, draws()).observations["front"], images())
+    assert torch.equal(augment(batch, data(NOTHING), draws()).observations["front"], images())
 
 
 def test_only_images_change() -> None:
     batch = batch_of(front=images())
-    found = augment(batch, AugmentationConfig(), draws())
+    found = augment(batch, data(AugmentationConfig()), draws())
     assert torch.equal(batch.observations["front"], images())
     assert found.observations["front"].shape == images().shape
     expected = replace(batch, observations=found.observations)
@@ -127,20 +133,20 @@ def test_only_images_change() -> None:
 @pytest.mark.parametrize("config", [SHIFT, AugmentationConfig()], ids=["shift", "all"])
 def test_frames_of_a_window_change_alike(config: AugmentationConfig) -> None:
     still = images()[:, :1].expand(-1, HISTORY, -1, -1, -1)
-    found = augment(batch_of(front=still), config, draws()).observations["front"]
+    found = augment(batch_of(front=still), data(config), draws()).observations["front"]
     assert torch.equal(found[:, 0], found[:, 1])
 
 
 @pytest.mark.parametrize("config", [SHIFT, AugmentationConfig(shift=0)], ids=["shift", "colour"])
 def test_examples_and_cameras_change_each_by_itself(config: AugmentationConfig) -> None:
     same = images()[:1].expand(EXAMPLES, -1, -1, -1, -1)
-    found = augment(batch_of(front=same, wrist=same), config, draws()).observations
+    found = augment(batch_of(front=same, wrist=same), data(config), draws()).observations
     assert len({row.numpy().tobytes() for key in ("front", "wrist") for row in found[key]}) > EXAMPLES
 
 
 def test_draws_are_the_generators() -> None:
     batch = batch_of(front=images(0), wrist=images(1))
-    first, again, other = (augment(batch, AugmentationConfig(), draws(seed)).observations for seed in (0, 0, 1))
+    first, again, other = (augment(batch, data(AugmentationConfig()), draws(seed)).observations for seed in (0, 0, 1))
     for key in ("front", "wrist"):
         assert torch.equal(first[key], again[key])
         assert not torch.equal(first[key], other[key])
@@ -149,7 +155,20 @@ def test_draws_are_the_generators() -> None:
 def test_shifts_stay_within_their_bounds_and_reach_them() -> None:
     mark = torch.zeros(200, 1, HEIGHT, WIDTH, 3, dtype=torch.uint8)
     mark[:, :, 4, 6] = 255
-    found = augment(batch_of(front=mark), SHIFT, draws()).observations["front"]
+    found = augment(batch_of(front=mark), data(SHIFT), draws()).observations["front"]
     rows, columns = found[:, 0, :, :, 0].nonzero()[:, 1:].unbind(1)
     assert set(rows.tolist()) == set(range(2, 7))
     assert set(columns.tolist()) == set(range(4, 9))
+
+
+def test_clips_are_moved_each_by_itself_and_their_frames_alike() -> None:
+    still = images()[:1, :1].expand(20, 3, -1, -1, -1)
+    batch = replace(batch_of(front=images()), clips=still)
+    found = augment(batch, data(None, shift=2), draws())
+    assert found.observations is batch.observations
+    assert found.clips is not None
+    assert torch.equal(found.clips[:, 0], found.clips[:, 2])
+    assert 10 < len({clip.numpy().tobytes() for clip in found.clips}) <= 20
+    assert augment(batch, data(None), draws()).clips is still
+    looked_at = replace(batch, clips=torch.rand(20, 3, 8))
+    assert augment(looked_at, data(None, shift=2), draws()).clips is looked_at.clips

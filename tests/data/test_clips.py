@@ -9,12 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtil.data.clips import ClipDraws, Clips, clips_of, held_out_clips
+from mtil.data.config import ClipsConfig
 from mtil.data.frames import Frames
 from mtil.data.store import DemoStore
 from mtil.data.videos import Videos
 from mtil.data.windows import spread
 
 FRAMES = 3
+
+
+@given(st.integers(1, 40), st.lists(st.floats(-1, 1), min_size=1, max_size=12))
+def test_frames_that_stray_stay_in_the_clip(steps: int, stray: list[float]) -> None:
+    at = spread(steps, len(stray), stray=np.array(stray))
+    assert at.min() >= 0
+    assert at.max() < steps
 
 
 @given(st.integers(1, 40), st.integers(1, 12))
@@ -29,7 +37,15 @@ def test_frames_spread_from_the_first_to_the_last(steps: int, frames: int) -> No
 
 @pytest.fixture
 def store(three_tasks: Path) -> DemoStore:
-    return DemoStore.open(three_tasks, keys=["proprio"], clips="camera")
+    return DemoStore.open(three_tasks, keys=["proprio"], clips=ClipsConfig(images="camera"))
+
+
+def test_frames_are_of_the_size_asked_for(three_tasks: Path) -> None:
+    small = DemoStore.open(three_tasks, keys=["proprio"], clips=ClipsConfig(images="camera", size=1))
+    assert small.clips is not None
+    assert small.spec.clip is not None
+    assert small.clips.shape == small.spec.clip.shape == (1, 1, 3)
+    assert clips_of(small, torch.arange(2), frames=FRAMES).frames_of(np.arange(2)).shape == (2, FRAMES, 1, 1, 3)
 
 
 def clips_with(task: list[int], videos: int) -> Clips:
@@ -38,13 +54,29 @@ def clips_with(task: list[int], videos: int) -> Clips:
     return Clips(np.array(task), FRAMES, Frames.__new__(Frames), episodes, episodes + 1)
 
 
+def shares(clips: int) -> np.ndarray:
+    return np.random.default_rng(0).random((clips, FRAMES))
+
+
 def test_an_episode_is_shown_as_its_camera_saw_it(store: DemoStore) -> None:
     episodes = torch.tensor([4, 1])
-    found = clips_of(store, episodes, frames=FRAMES).take(np.array([1, 0, 1]))
+    found = clips_of(store, episodes, frames=FRAMES).take(np.array([1, 0, 1]), shares(3))
     assert store.clips is not None
     for clip, episode in zip(found, (1, 4, 1), strict=True):
         rows = int(store.start[episode]) + spread(int(store.length[episode]), FRAMES)
         assert torch.equal(clip, store.clips.take(rows[None])[0])
+
+
+def test_frames_stray_within_their_bounds(store: DemoStore) -> None:
+    episodes = store.length.argsort(descending=True, stable=True)[:1]
+    clips = clips_of(store, episodes, frames=FRAMES, jitter=0.5)
+    start, length = int(clips.start[0]), int(clips.length[0])
+    for share, frame in ((0.0, -0.5), (0.5, 0.0), (1.0, 0.5)):
+        at = (np.arange(FRAMES) + frame) * (length - 1) / (FRAMES - 1)
+        rows = start + at.clip(0, length - 1).round().astype(np.int64)
+        found = clips.take(np.array([0]), np.full((1, FRAMES), share))
+        assert torch.equal(found, clips.images.take(rows[None]))
+    assert torch.equal(clips.frames_of(np.array([0])), clips.take(np.array([0]), np.full((1, FRAMES), 0.5)))
 
 
 def test_what_was_prepared_is_handed_out_in_place_of_frames(store: DemoStore) -> None:
@@ -59,9 +91,9 @@ def test_what_was_prepared_is_handed_out_in_place_of_frames(store: DemoStore) ->
     assert sum(asked) == len(clips) == 30
     assert max(asked) < 16
     chosen = np.array([7, 0, 29])
-    expected = clips.take(chosen).float().mean((2, 3, 4))
-    torch.testing.assert_close(prepared.take(chosen), expected)
-    assert torch.equal(prepared.frames_of(chosen), clips.take(chosen))
+    expected = clips.take(chosen, shares(3)).float().mean((2, 3, 4))
+    torch.testing.assert_close(prepared.take(chosen, shares(3)), expected)
+    assert torch.equal(prepared.frames_of(chosen), clips.take(chosen, shares(3)))
 
 
 def test_videos_come_after_the_episodes(store: DemoStore) -> None:
@@ -69,9 +101,9 @@ def test_videos_come_after_the_episodes(store: DemoStore) -> None:
     frames = np.random.default_rng(0).integers(256, size=(2, FRAMES, *store.clips.shape), dtype=np.uint8)
     videos = Videos(np.array([2, 0]), ("push/a.mp4", "lift/b.mp4"), frames)
     clips = clips_of(store, torch.arange(3), frames=FRAMES, videos=videos)
-    found = clips.take(np.array([4, 0, 3]))
+    found = clips.take(np.array([4, 0, 3]), shares(3))
     assert np.array_equal(found[[0, 2]].numpy(), frames[[1, 0]])
-    assert torch.equal(found[1], clips.take(np.array([0]))[0])
+    assert torch.equal(found[1], clips.take(np.array([0]), shares(1))[0])
     assert clips.task.tolist()[3:] == [2, 0]
     assert clips.episode(np.array([2, 3, 0, 4])).tolist() == [2, -1, 0, -1]
 

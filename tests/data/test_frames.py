@@ -9,8 +9,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torchvision.transforms.v2 import functional
 
 from mtil.data.frames import Frames
 from mtil.data.hdf5 import open_tasks
@@ -106,6 +108,19 @@ def test_however_they_are_stored(write: Callable[[str], Path], kind: str) -> Non
     for demo in ("demo_0", "demo_1", "demo_2"):
         store_as(path, demo, **PIECES[kind])
     np.testing.assert_array_equal(opened(path).take(np.arange(15)[:, None])[:, 0], expected)
+
+
+def test_scaled_images_are_averages(folder: Path) -> None:
+    expected, frames = by_h5py(folder), opened(folder)
+    small, rows = frames.scaled((3, 4, 3)), np.array([[0, 7], [14, 0]])
+    found = small.take(rows)
+    assert found.dtype == torch.uint8
+    assert found.shape == (2, 2, *small.shape)
+    image = torch.from_numpy(expected[7]).permute(2, 0, 1).float()
+    averaged = functional.resize(image, [3, 4], antialias=True).permute(1, 2, 0)
+    assert (found[0, 1].float() - averaged).abs().max() <= 2
+    assert torch.equal(small.scaled(frames.shape).take(rows), frames.take(rows))
+    assert torch.equal(pickle.loads(pickle.dumps(small)).take(rows), found)
 
 
 def test_what_is_taken_is_the_takers(sound: Path) -> None:

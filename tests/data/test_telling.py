@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mtil.data.clips import Clips, clips_of
-from mtil.data.config import FinalGoal
+from mtil.data.config import ClipsConfig, FinalGoal
 from mtil.data.goals import Goals
 from mtil.data.kinds import DescriptorKind
 from mtil.data.sampling import Draw
@@ -19,7 +19,7 @@ KINDS: dict[DescriptorKind, float] = {"one_hot": 1.0, "video": 1.0}
 
 @pytest.fixture
 def store(three_tasks: Path) -> DemoStore:
-    return DemoStore.open(three_tasks, keys=["proprio"], clips="camera")
+    return DemoStore.open(three_tasks, keys=["proprio"], clips=ClipsConfig(images="camera"))
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_an_example_conditioned_on_video_is_shown_a_clip_of_its_task(store: Demo
         assert found.clips is not None
         assert ((rows >= 0) == (found.condition == 1)).all()
         assert rows.max() == len(found.clips) - 1
-        everything = clips.take(np.arange(len(store.length)))
+        everything = clips.frames_of(np.arange(len(store.length)))
         for example, row in enumerate(rows.tolist()):
             if row >= 0:
                 shown = [i for i, clip in enumerate(everything) if torch.equal(clip, found.clips[row])]

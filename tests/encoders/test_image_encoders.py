@@ -26,7 +26,6 @@ def pretrained(name: str, **options: Any) -> Case:
 CASES: dict[str, Case] = {
     "cnn": lambda _: CNNConfig(**SMALL),
     "cnn, coarse, plain": lambda _: CNNConfig(**SMALL, norm="none", strength=False, resolution=8),
-    "cnn, shrunk": lambda _: CNNConfig(**SMALL, shrink=2),
     "resnet": lambda _: ResNetConfig(keypoints=4),
     "resnet, averaged": lambda _: ResNetConfig(pooling="average"),
     "vit": pretrained("vit"),
@@ -131,15 +130,6 @@ def test_state_is_complete(config: ImageEncoderConfig, encoder: ImageEncoder) ->
 def test_odd_sizes_work(encoder: ImageEncoder, shape: tuple[int, int]) -> None:
     images, z = torch.rand(2, *shape, 3).permute(0, 3, 1, 2), torch.randn(2, CONDITION)
     assert encoder(images, z).isfinite().all()
-
-
-def test_a_shrunk_image_is_an_average_of_its_pixels() -> None:
-    whole, shrunk = (build_image_encoder(CNNConfig(**SMALL, shrink=shrink), condition=CONDITION) for shrink in (1, 3))
-    shrunk.load_state_dict(whole.state_dict())
-    small, z = torch.rand(2, 3, 17, 18), torch.randn(2, CONDITION)
-    large = torch.nn.functional.pad(small.repeat_interleave(3, 2).repeat_interleave(3, 3), (0, 2, 0, 1), value=9.0)
-    torch.testing.assert_close(shrunk(large, z), whole(small, z))
-    assert shrunk.smallest == 3 * whole.smallest
 
 
 def test_smallest_size_works(encoder: ImageEncoder) -> None:
