@@ -179,9 +179,11 @@ def _clips(files: list[TaskFile], wanted: ClipsConfig | None) -> FeatureSpec | N
         if wanted.images not in images:
             raise DatasetError(f"{file.path}: data.clips: {unknown('image', wanted.images, images)}")
         found.append(images[wanted.images])
+    if wanted.size is None:
+        return found[0]
     height, width, colours = found[0].shape
-    part = 1.0 if wanted.size is None else wanted.size / min(height, width)
-    return replace(found[0], shape=(round(part * height), round(part * width), colours))
+    part = wanted.size / min(height, width)
+    return replace(found[0], shape=(round(part * height), round(part * width), colours), camera=None)
 
 
 def _goals(files: list[TaskFile], wanted: GoalsConfig | None) -> tuple[Sequence[str], FeatureSpec | None]:
