@@ -14,4 +14,4 @@ ruff check .
 ruff format --check .
 lint-imports
 pyright --pythonpath "$(command -v python)"
-pytest "$@"
+pytest --numprocesses auto --dist loadfile "$@"  # what a file sets up is set up once

@@ -16,6 +16,7 @@ from mtil.report.embeddings import Embeddings, embeddings
 from mtil.report.episodes import Episodes, Filming, episodes
 from mtil.report.films import films
 from mtil.report.headline import Headline, headline
+from mtil.report.kinds import Kinds, kinds
 from mtil.report.run import Run, read_runs
 from mtil.report.sentences import Sentences, sentences
 from mtil.report.subject import Subject, subjects
@@ -31,6 +32,7 @@ class Page:
     headlines: Sequence[Headline]
     protocols: Sequence[str]
     success: Sequence[SuccessRow]
+    kinds: Sequence[Kinds]
     controls: Sequence[Controls]
     sentences: Sequence[Sentences]
     embeddings: Sequence[Embeddings]
@@ -76,6 +78,7 @@ def page(runs: Sequence[Run], *, count: int, filming: Filming = films) -> Page:
         headlines=[headline(subject) for subject in found],
         protocols=list(dict.fromkeys(_protocol(subject) for subject in found)),
         success=success,
+        kinds=[each for subject in found if (each := kinds(subject))],
         controls=[controls(subject, untold) for subject in found if subject.told],
         sentences=[each for subject in found for each in sentences(subject)],
         embeddings=[each for run in runs if (each := embeddings(run))],

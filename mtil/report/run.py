@@ -26,6 +26,8 @@ class Run:
         result: The evaluation that the report is about.
         controls: Evaluations like it, but told wrongly or not at all.
         rephrased: Evaluations like it, but told in the sentences of another file, by that file.
+        otherwise: Evaluations of the same weights at the same placements, told in other kinds of descriptor, or shown
+            otherwise; the longest last.
         source: The file that `result` was read from.
         machines: What it was trained on: an entry for every start.
         policy: Its last; None where the checkpoint is gone.
@@ -39,6 +41,7 @@ class Run:
     source: Path
     controls: dict[Control, EvaluationResult] = field(default_factory=dict)
     rephrased: dict[str, EvaluationResult] = field(default_factory=dict)
+    otherwise: tuple[EvaluationResult, ...] = ()
     machines: tuple[dict[str, Any], ...] = ()
     policy: LoadedPolicy | None = None
 
@@ -88,7 +91,8 @@ def read_run(path: Path) -> Run:
     if not plain:
         raise CheckpointError(f"{path}: has no evaluation to report; make one with: mtil evaluate {path}")
     source, result = max(plain, key=lambda each: _weight(each[1], _told_by(config)))
-    alike = sorted((each for each in results.values() if _alike(each, result)), key=lambda each: len(each.outcomes))
+    there = sorted((each for each in results.values() if _there(each, result)), key=lambda each: len(each.outcomes))
+    alike = [each for each in there if _how(each) == _how(result)]
     return Run(
         path=path,
         config=config,
@@ -98,6 +102,7 @@ def read_run(path: Path) -> Run:
         source=source,
         controls={how.control: each for each in alike if (how := each.protocol).control and not how.instructions},
         rephrased={how.instructions: each for each in alike if (how := each.protocol).instructions and not how.control},
+        otherwise=tuple(each for each in there if _how(each) != _how(result) and _plain(each)),
         machines=_machines(path / "machines.yaml"),
         policy=load_policy(path) if (path / LAST).exists() else None,
     )
@@ -141,11 +146,18 @@ def _weight(result: EvaluationResult, kind: str | None) -> tuple[int, ...]:
     return (step, *usual, len(result.tasks), len(result.outcomes), -how.seed)
 
 
-def _alike(result: EvaluationResult, other: EvaluationResult) -> bool:
-    """Whether two evaluations have a task in common, and are of the same weights, shown the same if shown, at
-    placements of the same seed.
-    """
-    mine, others = result.protocol, other.protocol
-    keys = ("suite", "seed", "condition", "videos", "clips", "step", "weights")
+def _there(result: EvaluationResult, other: EvaluationResult) -> bool:
+    """Whether two evaluations have a task in common, and are of the same weights at placements of the same seed."""
     some = {task.task for task in result.tasks} & {task.task for task in other.tasks}
-    return bool(some) and all(getattr(mine, key) == getattr(others, key) for key in keys)
+    keys = ("suite", "seed", "step", "weights")
+    return bool(some) and all(getattr(result.protocol, key) == getattr(other.protocol, key) for key in keys)
+
+
+def _how(result: EvaluationResult) -> tuple[object, ...]:
+    """In which kind of descriptor a policy was told, and if it was shown, by what."""
+    return result.protocol.condition, result.protocol.videos, result.protocol.clips
+
+
+def _plain(result: EvaluationResult) -> bool:
+    """Whether it is no control, and nobody's other sentences were told."""
+    return result.protocol.control is None and result.protocol.instructions is None

@@ -4,7 +4,11 @@ One policy for all tasks of the suite, which is given goals and nothing else; fo
 one training a relabelling, all on the same demonstrations (the smaller sets are the first of the larger). The floor,
 which is what success is worth, is told by `fetch_floor.py`.
 
-    python scripts/benchmarks/hindsight.py --demos 10,50 --episodes 100
+    python scripts/benchmarks/hindsight.py --demos 10,100
+
+With `--play` nobody demonstrates anything: in FetchReach alone the hand moves at random, whatever goal is stated.
+
+    python scripts/benchmarks/hindsight.py --play --demos 100
 """
 
 import argparse
@@ -14,14 +18,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich import box
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
+from mtil.data.hdf5 import write_task
 from mtil.evaluation.metrics import EvaluationResult
 from mtil.evaluation.results import read_json
-from mtil.sim.base import load
+from mtil.sim.base import load, placement
+from mtil.types import Episode, Task
 
+REACH = "FetchReach-v4"
 RELABELLINGS: dict[str, dict[str, Any]] = {
     "stated": {"kind": "stated", "key": "desired_goal"},
     "final": {"kind": "final"},
@@ -33,7 +42,7 @@ RELABELLINGS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     options = _options()
-    table = Table("goals", "demonstrations", *_tasks(), "mean", "95% interval", box=box.MARKDOWN)
+    table = Table("goals", "episodes a task", *_tasks(options), "mean", "95% interval", box=box.MARKDOWN)
     for demos in options.demos:
         for name in options.relabel:
             result = _result(options, demos, name)
@@ -56,27 +65,64 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of demonstrations and trainings")
     parser.add_argument("--episodes", type=int, default=100, help="a task")
     parser.add_argument("--evaluation-seed", type=int, default=0)
+    parser.add_argument("--play", action="store_true", help="episodes without a purpose, in place of demonstrations")
     parser.add_argument("--out", type=Path, default=Path("runs/hindsight"))
     return parser.parse_args()
 
 
-def _tasks() -> list[str]:
-    return [task.name for task in load("fetch").tasks()]
+def _tasks(options: argparse.Namespace) -> list[str]:
+    return [REACH] if options.play else [task.name for task in load("fetch").tasks()]
+
+
+def _play(folder: Path, *, episodes: int, seed: int) -> None:
+    """Write episodes in which the hand moves into random directions, each for up to ten steps; with no sentence."""
+    env = load("fetch").make(REACH)
+    found = []
+    for index in track(range(episodes), description="play"):
+        start = placement("collection", seed, REACH, index)
+        rng = np.random.default_rng((start, 1))
+        observation, _ = env.reset(seed=start)
+        observations, actions, truncated = [], [], False
+        while not truncated:
+            direction = rng.uniform(-1.0, 1.0, 4).astype(np.float32)
+            for _ in range(rng.integers(1, 11)):
+                observations.append(observation)
+                actions.append(direction)
+                observation, _, _, truncated, _ = env.step(direction)
+                if truncated:
+                    break
+        found.append(
+            Episode(
+                observations={key: np.stack([each[key] for each in observations]) for key in observations[0]},
+                actions=np.stack(actions),
+                rewards=np.zeros(len(actions), np.float32),
+                dones=np.arange(len(actions)) == len(actions) - 1,
+            )
+        )
+    env.close()
+    env_args = {"env_name": REACH, "type": 2, "env_kwargs": {}}
+    write_task(folder / f"{REACH}.hdf5", Task(REACH, ()), found, env_args=env_args)
 
 
 def _result(options: argparse.Namespace, demos: int, relabel: str) -> EvaluationResult:
-    run = options.out / f"{relabel}-{demos}-{options.seed}-{options.steps}"
+    what = "play-" if options.play else ""
+    run = options.out / f"{what}{relabel}-{demos}-{options.seed}-{options.steps}"
     file = run / f"success-{options.evaluation_seed}-{options.episodes}.json"
     if not file.exists():
+        folder = Path("data") / f"fetch-{what}{demos}-seed{options.seed}"
+        if options.play and not folder.exists():
+            _play(folder, episodes=demos, seed=options.seed)
         config = {
             "suite": "fetch",
             "seed": options.seed,
             "data": {
-                "path": f"data/fetch-{demos}-seed{options.seed}",
+                "path": str(folder),
                 "observations": ["observation"],
                 "goals": {"space": ["achieved_goal"], "relabel": RELABELLINGS[relabel]},
             },
-            "collection": {
+            "collection": None
+            if options.play
+            else {
                 "episodes_per_task": demos,
                 "noise": options.noise,
                 "seed": options.seed,

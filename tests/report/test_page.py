@@ -129,3 +129,15 @@ def test_seeds_have_one_protocol(make_run: Callable[..., Path], tmp_path: Path) 
     assert text.count("Success rule: ") == 1
     assert "Intervals: over placements, and over the 2 seeds of the training." in text
     assert "seeds 66.7, 66.7" in text
+
+
+def test_kinds_stand_side_by_side(
+    make_run: Callable[..., Path], make_result: Callable[..., EvaluationResult], tmp_path: Path
+) -> None:
+    results = {"told": make_result(), "shown": make_result(won=(2, 0, 1), condition="video", clips=3)}
+    write_report([make_run(results=results)], tmp_path / "report.html", count=0)
+    section = (
+        (tmp_path / "report.html").read_text(encoding="utf-8").partition('id="kinds"')[2].partition("</section>")[0]
+    )
+    for told, rate in (("by a sentence", "66.7"), ("shown 3 clips", "25.0")):
+        assert re.search(rf"{told}</th>.*?{rate}", section, re.S)
