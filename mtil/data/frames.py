@@ -8,7 +8,6 @@ import math
 import mmap
 import os
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,9 +48,9 @@ class Frames:
         self._memory: _Memory | None = _Memory(self._arrays, self._stored)
 
     def scaled(self, shape: tuple[int, ...]) -> "Frames":
-        """The same images, each scaled to a shape when it is taken."""
-        frames = copy(self)
-        frames.shape = shape
+        """The same images, in the same memory, each scaled to a shape when it is taken."""
+        frames = Frames.__new__(Frames)
+        frames.__dict__ |= self.__dict__ | {"shape": shape}
         return frames
 
     def __len__(self) -> int:

@@ -123,6 +123,14 @@ def test_scaled_images_are_averages(folder: Path) -> None:
     assert torch.equal(pickle.loads(pickle.dumps(small)).take(rows), found)
 
 
+def test_scaled_images_are_decoded_once(write: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write("lift")
+    store_as(path, "demo_0", **PIECES["gzip"])
+    frames = opened(path)
+    monkeypatch.setattr(h5py, "File", None)
+    assert frames.scaled((3, 4, 3)).take(np.zeros((1, 1), np.int64)).shape == (1, 1, 3, 4, 3)
+
+
 def test_what_is_taken_is_the_takers(sound: Path) -> None:
     frames, rows = opened(sound), np.zeros((1, 1), np.int64)
     frames.take(rows).zero_()
