@@ -42,7 +42,8 @@ class AugmentationConfig(Config):
 class ClipsConfig(Config):
     """What shows the tasks: other demonstrations of them as a camera saw these, and videos.
 
-    In training, clips that are not looked at once for all, by a frozen network, are never the same twice.
+    In training the frames of demonstrations stray, and clips are moved; neither where a frozen network looks at clips
+    once for all.
     """
 
     images: str = Field(description="Image key of the demonstrations; it need not be among the observations")
@@ -55,10 +56,13 @@ class ClipsConfig(Config):
     jitter: float = Field(
         default=0.5,
         ge=0,
-        le=1,
+        le=0.5,
         description="How far a demonstration's frames stray from even places, at most, in distances between them",
     )
-    shift: NonNegativeInt = Field(default=4, description="Pixels that a clip is moved each way, at most; as of images")
+    shift: NonNegativeInt = Field(
+        default=4,
+        description="Pixels, of the scaled frame, that a clip is moved each way, at most; the edge is repeated",
+    )
 
 
 class FinalGoal(Config):

@@ -49,6 +49,8 @@ class Frames:
 
     def scaled(self, shape: tuple[int, ...]) -> "Frames":
         """The same images, in the same memory, each scaled to a shape when it is taken."""
+        if shape == self.shape:
+            return self
         frames = Frames.__new__(Frames)
         frames.__dict__ |= self.__dict__ | {"shape": shape}
         return frames

@@ -81,14 +81,14 @@ class DemoStore:
         read = _read(files, list((wanted if stated is None else {stated.key: stated, **wanted}).values()))
         images = [feature.key for feature in spec.observations if feature.kind == "image"]
         goal_images = [feature.key for feature in spec.goal if feature.kind == "image"]
-        shown = () if clips is None else (clips.images,)
+        shown = [] if spec.clip is None else [spec.clip.key]
         frames = {key: Frames(files, key) for key in {*images, *goal_images, *shown}}
         length = torch.tensor([steps for file in files for steps in file.lengths])
         return DemoStore(
             spec=spec,
             features={key: read[key] for key in wanted},
             images={key: frames[key] for key in images},
-            clips=None if clips is None or spec.clip is None else frames[clips.images].scaled(spec.clip.shape),
+            clips=None if spec.clip is None else frames[spec.clip.key].scaled(spec.clip.shape),
             goal_images=frames[goal_images[0]] if goal_images else None,
             stated=None if stated is None else read[stated.key],
             task=torch.arange(len(files)).repeat_interleave(torch.tensor([len(file.demos) for file in files])),
@@ -170,20 +170,23 @@ def _targets(files: list[TaskFile], wanted: Sequence[str]) -> list[str]:
 
 
 def _clips(files: list[TaskFile], wanted: ClipsConfig | None) -> FeatureSpec | None:
-    """What a frame of a clip is, checked to be in every file."""
+    """What a frame of a clip is; such images are checked to be in every file."""
     if wanted is None:
         return None
-    found = []
     for file in files:
-        images = {key: feature for key, feature in file.observations.items() if feature.kind == "image"}
+        images = [key for key, feature in file.observations.items() if feature.kind == "image"]
         if wanted.images not in images:
             raise DatasetError(f"{file.path}: data.clips: {unknown('image', wanted.images, images)}")
-        found.append(images[wanted.images])
-    if wanted.size is None:
-        return found[0]
-    height, width, colours = found[0].shape
-    part = wanted.size / min(height, width)
-    return replace(found[0], shape=(round(part * height), round(part * width), colours), camera=None)
+    frame = files[0].observations[wanted.images]
+    if wanted.size is not None:
+        height, width, colours = frame.shape
+        part = wanted.size / min(height, width)
+        view = None if frame.camera is None else replace(frame.camera, size=wanted.size)  # which is square
+        frame = replace(frame, shape=(round(part * height), round(part * width), colours), camera=view)
+    if wanted.shift >= min(frame.shape[:2]):
+        expected = f"expected less than the {min(frame.shape[:2])} pixels of a frame, found {wanted.shift}"
+        raise DatasetError(f"{files[0].path}: data.clips.shift: {expected}")
+    return frame
 
 
 def _goals(files: list[TaskFile], wanted: GoalsConfig | None) -> tuple[Sequence[str], FeatureSpec | None]:

@@ -87,8 +87,8 @@ def spread(steps: int, frames: int, *, stray: Float[np.ndarray, " F"] | float = 
     Args:
         steps: Of the clip.
         frames: F.
-        stray: How far each is from there, in distances between frames; none leaves the clip.
+        stray: How far each is from there, in distances between frames, from -1/2 to 1/2; none leaves the clip.
     """
     last = steps - 1
-    even = np.linspace(0, last, frames)
-    return (even + stray * last / max(1, frames - 1)).clip(0, last).round().astype(np.int64)
+    distance = last / (frames - 1) if frames > 1 else 0.0
+    return (np.linspace(0, last, frames) + stray * distance).clip(0, last).round().astype(np.int64)

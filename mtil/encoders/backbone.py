@@ -31,7 +31,7 @@ def build_backbone(
     if min(picture.shape[:2]) < backbone.smallest:
         size = "x".join(map(str, picture.shape[:2]))
         expected = f"expected frames of {backbone.smallest} pixels and more"
-        raise EncoderError(f"policy.task_encoder.backbone: {expected}; {picture.key} has {size}")
+        raise EncoderError(f"policy.task_encoder.backbone: {expected}; {picture.key}, scaled as data say, has {size}")
     return backbone
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mtil.evaluation.metrics import EvaluationProtocol, MeanResult, TaskResult
+from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, MeanResult, TaskResult, summary
+from mtil.report.run import Run
 from mtil.report.subject import Subject, rates
 
 
@@ -21,35 +22,40 @@ class Kinds:
 
     Attributes:
         subject: Its name.
-        means: Mean success by how it was told, over the tasks that it was evaluated in so.
-        tasks: How many these are.
-        rows: Every task that it was told in all these ways.
+        means: Mean success over all tasks, by how it was told.
+        rows: Every task.
     """
 
     subject: str
     means: Mapping[str, MeanResult]
-    tasks: Mapping[str, int]
     rows: Sequence[KindsRow]
 
 
 def kinds(subject: Subject) -> Kinds | None:
     """What a subject makes of each kind, that of the report first; None where it was told in one alone.
 
-    Of several seeds, ways in which not all were told are left out.
+    Ways in which a seed was not told all tasks of the report, or in fewer or more episodes, are left out.
     """
-    by_way = [{way(result.protocol): result for result in (run.result, *run.otherwise)} for run in subject.runs]
-    ways = [each for each in by_way[0] if all(each in others for others in by_way)]
+    told = [_told(run) for run in subject.runs]
+    ways = [each for each in told[0] if all(each in others for others in told)]
     if len(ways) < 2:
         return None
-    found = {each: rates([results[each] for results in by_way]) for each in ways}
-    common = set.intersection(*(set(each.tasks) for each in found.values()))
-    ordered = [task for task in found[ways[0]].tasks if task in common]
+    found = {each: rates([results[each] for results in told]) for each in ways}
     return Kinds(
         subject=subject.name,
         means={each: found[each].mean for each in ways},
-        tasks={each: len(found[each].tasks) for each in ways},
-        rows=[KindsRow(task, {each: found[each].tasks[task] for each in ways}) for task in ordered],
+        rows=[KindsRow(task, {each: found[each].tasks[task] for each in ways}) for task in subject.rates.tasks],
     )
+
+
+def _told(run: Run) -> dict[str, EvaluationResult]:
+    """A run's evaluations in the tasks and episodes of the report, by how it was told."""
+    tasks, episodes = [task.task for task in run.result.tasks], run.result.protocol.episodes_per_task
+    return {
+        way(each.protocol): summary(each.protocol, [outcome for outcome in each.outcomes if outcome.task in tasks])
+        for each in (run.result, *run.otherwise)
+        if each.protocol.episodes_per_task == episodes and {*tasks} <= {task.task for task in each.tasks}
+    }
 
 
 def way(protocol: EvaluationProtocol) -> str:

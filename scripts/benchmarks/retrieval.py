@@ -60,7 +60,13 @@ def _others(options: argparse.Namespace) -> RunData:
     """Demonstrations like the run's, of another seed."""
     folder = Path("data") / f"{options.run.name}-others-seed{options.seed}"
     more = [f"collection.episodes_per_task={options.episodes}", f"collection.seed={options.seed}"]
-    config = read(ExperimentConfig, options.run / "config.yaml", [*more, f"data.path={folder}"])
+    file = options.run / "config.yaml"
+    plan = read(ExperimentConfig, file).collection
+    if plan is None or plan.seed == options.seed:
+        raise SystemExit(
+            f"{file}: expected a collection of another seed than {options.seed}, to collect others like it"
+        )
+    config = read(ExperimentConfig, file, [*more, f"data.path={folder}"])
     ensure_data(config, Console())
     store = DemoStore.of(config.data)
     everything = torch.arange(len(store.length))

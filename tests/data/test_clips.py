@@ -14,15 +14,18 @@ from mtil.data.frames import Frames
 from mtil.data.store import DemoStore
 from mtil.data.videos import Videos
 from mtil.data.windows import spread
+from mtil.errors import DatasetError
 
 FRAMES = 3
 
 
-@given(st.integers(1, 40), st.lists(st.floats(-1, 1), min_size=1, max_size=12))
-def test_frames_that_stray_stay_in_the_clip(steps: int, stray: list[float]) -> None:
+@given(st.integers(1, 40), st.lists(st.floats(-0.499, 0.499), min_size=1, max_size=12))
+def test_frames_that_stray_stay_in_the_clip_and_in_order(steps: int, stray: list[float]) -> None:
     at = spread(steps, len(stray), stray=np.array(stray))
     assert at.min() >= 0
     assert at.max() < steps
+    assert (np.diff(at) >= 0).all()
+    assert len(stray) > 1 or at.tolist() == [0]
 
 
 @given(st.integers(1, 40), st.integers(1, 12))
@@ -37,15 +40,20 @@ def test_frames_spread_from_the_first_to_the_last(steps: int, frames: int) -> No
 
 @pytest.fixture
 def store(three_tasks: Path) -> DemoStore:
-    return DemoStore.open(three_tasks, keys=["proprio"], clips=ClipsConfig(images="camera"))
+    return DemoStore.open(three_tasks, keys=["proprio"], clips=ClipsConfig(images="camera", shift=0))
 
 
 def test_frames_are_of_the_size_asked_for(three_tasks: Path) -> None:
-    small = DemoStore.open(three_tasks, keys=["proprio"], clips=ClipsConfig(images="camera", size=1))
+    small = DemoStore.open(three_tasks, keys=["proprio"], clips=ClipsConfig(images="camera", size=1, shift=0))
     assert small.clips is not None
     assert small.spec.clip is not None
     assert small.clips.shape == small.spec.clip.shape == (1, 1, 3)
     assert clips_of(small, torch.arange(2), frames=FRAMES).frames_of(np.arange(2)).shape == (2, FRAMES, 1, 1, 3)
+
+
+def test_a_clip_is_not_moved_out_of_sight(three_tasks: Path) -> None:
+    with pytest.raises(DatasetError, match=r"data\.clips\.shift: expected less than the 2 pixels of a frame, found 2"):
+        DemoStore.open(three_tasks, clips=ClipsConfig(images="camera", shift=2))
 
 
 def clips_with(task: list[int], videos: int) -> Clips:

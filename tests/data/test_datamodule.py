@@ -300,7 +300,12 @@ def silence(path: Path) -> None:
 
 def shown(path: Path, **clips: Any) -> DemoDataModule:
     """Tasks told by name and by clips of two frames."""
-    values = {"path": path, "batch_size": 12, "clips": {"images": "camera", **clips}, "observations": ["proprio"]}
+    values = {
+        "path": path,
+        "batch_size": 12,
+        "clips": {"images": "camera", "shift": 0, **clips},
+        "observations": ["proprio"],
+    }
     config = DataConfig.model_validate(values)
     return DemoDataModule(config, history=1, chunk=1, kinds={"one_hot": 1.0, "video": 1.0}, frames=2, seed=0)
 
@@ -337,7 +342,7 @@ def test_videos_show_tasks_too(three_tasks: Path, tmp_path: Path, film: Callable
         (None, ConfigError, "data.clips: expected what shows tasks to a policy that is told them by video, found null"),
         ({"images": "camra"}, DatasetError, r"data\.clips: unknown image 'camra'; did you mean 'camera'\?"),
         ({"images": "proprio"}, DatasetError, r"data\.clips: unknown image 'proprio'; valid: camera"),
-        ({"images": "camera", "videos": "nowhere"}, DatasetError, "nowhere: no such folder"),
+        ({"images": "camera", "shift": 0, "videos": "nowhere"}, DatasetError, "nowhere: no such folder"),
     ],
 )
 def test_clips_that_are_not_there(three_tasks: Path, clips: Any, error: type[Exception], message: str) -> None:

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -9,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtil.data.cameras import encode
+from mtil.data.config import ClipsConfig
 from mtil.data.hdf5 import open_task, open_tasks
+from mtil.data.store import DemoStore
 from mtil.data.survey import conflicts, survey
 from mtil.errors import DatasetError
 from mtil.types import CameraView
@@ -81,6 +84,15 @@ def test_a_file_tells_the_views_that_its_images_show(sound: Path) -> None:
     show(sound, views)
     cameras = {key: feature.camera for key, feature in open_task(sound).observations.items()}
     assert cameras == {"camera": None, "proprio": None, "corner_image": views[0], "top_image": views[1]}
+
+
+def test_a_scaled_frame_of_a_clip_tells_its_camera(sound: Path) -> None:
+    view = CameraView("top", 8, (0.0, 0.5, 0.5, 1.0))
+    show(sound, [view])
+    frame = DemoStore.open(sound, clips=ClipsConfig(images=view.key, size=4, shift=0)).spec.clip
+    assert frame is not None
+    assert frame.shape == (4, 4, 3)
+    assert frame.camera == replace(view, size=4)
 
 
 def test_images_of_another_size_than_told_are_no_cameras(sound: Path) -> None:

@@ -19,7 +19,7 @@ KINDS: dict[DescriptorKind, float] = {"one_hot": 1.0, "video": 1.0}
 
 @pytest.fixture
 def store(three_tasks: Path) -> DemoStore:
-    return DemoStore.open(three_tasks, keys=["proprio"], clips=ClipsConfig(images="camera"))
+    return DemoStore.open(three_tasks, keys=["proprio"], clips=ClipsConfig(images="camera", shift=0))
 
 
 @pytest.fixture
@@ -48,6 +48,26 @@ def test_an_example_conditioned_on_video_is_shown_a_clip_of_its_task(store: Demo
                 shown = [i for i, clip in enumerate(everything) if torch.equal(clip, found.clips[row])]
                 assert example not in shown
                 assert {int(store.task[i]) for i in shown} == {int(store.task[example])}
+
+
+def test_frames_stray_in_training_alone(store: DemoStore) -> None:
+    """A function of seed and step; each of a clip's frames lies near its even place."""
+    every = torch.arange(len(store.length))
+    still, straying = (clips_of(store, every, frames=2, jitter=jitter) for jitter in (0.0, 0.5))
+    a, same, later, even = (
+        told(Telling({"video": 1.0}, store.spec, clips=clips, seed=0), store, step=step).clips
+        for clips, step in ((straying, 1), (straying, 1), (straying, 2), (still, 1))
+    )
+    assert a is not None
+    assert same is not None
+    assert later is not None
+    assert even is not None
+    assert torch.equal(a, same)
+    assert a.shape == even.shape
+    assert not torch.equal(a, even)
+    assert a.shape != later.shape or not torch.equal(a, later)
+    known = {image.numpy().tobytes() for clip in still.frames_of(every.numpy()) for image in clip}
+    assert all(image.numpy().tobytes() in known for clip in even for image in clip)
 
 
 def test_where_all_kinds_are_compared_everybody_is_shown_a_clip(store: DemoStore, clips: Clips) -> None:
