@@ -93,6 +93,10 @@ class AttentionPool(nn.Module):
         self.values = nn.Linear(channels, width)
         self.output = nn.Linear(width + 2 * queries, width)
 
+    def kept(self, maps: Float[Tensor, "N C h w"]) -> Float[Tensor, "N C h w"]:
+        """What of maps is looked at: all."""
+        return maps
+
     def forward(self, maps: Float[Tensor, "N C h w"]) -> Float[Tensor, "N F"]:
         tokens = self.norm(maps.flatten(2).transpose(1, 2))
         attention = self.keys(tokens).float().softmax(1).transpose(1, 2)
@@ -113,6 +117,10 @@ class MeanPool(nn.Module):
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.norm, self.output = nn.LayerNorm(channels), nn.Linear(channels, width)
+
+    def kept(self, maps: Float[Tensor, "N C h w"]) -> Float[Tensor, "N C 1 1"]:
+        """What of maps is looked at: their means, so that no more need be stored of what a frozen network makes."""
+        return maps.mean((2, 3), keepdim=True)
 
     def forward(self, maps: Float[Tensor, "N C h w"]) -> Float[Tensor, "N F"]:
         return self.output(self.norm(maps.mean((2, 3))))

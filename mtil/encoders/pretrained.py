@@ -50,7 +50,7 @@ class PretrainedEncoder(FrozenEncoder):
         self.register_buffer(ARCHITECTURE, architecture(self.network, self._expects))
         features = _features(self.network)
         pool = AttentionPool if config.pooling == "attention" else MeanPool
-        self.pool = pool(features, config.width)
+        self.pool: AttentionPool | MeanPool = pool(features, config.width)
         self.film = FiLM(condition, config.width) if config.film else None
         self.width = config.width
         self.train()
@@ -65,7 +65,7 @@ class PretrainedEncoder(FrozenEncoder):
         scaled = as_expected(images, self._expects)
         with torch.set_grad_enabled(not self.frozen and torch.is_grad_enabled()):
             found = self.network(pixel_values=scaled).last_hidden_state
-        return _patches(found, self.network.config, self._expects.size)
+        return self.pool.kept(_patches(found, self.network.config, self._expects.size))
 
     def read(self, looked: Float[Tensor, "N D _ _"], z: Float[Tensor, "N Z"]) -> Float[Tensor, "N F"]:
         pooled = self.pool(looked)

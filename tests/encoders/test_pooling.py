@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mtil.encoders.pooling import Keypoints, SpatialSoftmax, places
+from mtil.encoders.pooling import AttentionPool, Keypoints, MeanPool, SpatialSoftmax, places
 
 
 def delta(row: int, column: int, height: int, width: int) -> torch.Tensor:
@@ -65,3 +65,11 @@ def test_keypoints_see_every_map(sizes: list[tuple[int, int]]) -> None:
     for each in maps:
         assert each.grad is not None
         assert each.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(("pool", "cells"), [(MeanPool, 1), (AttentionPool, 12)])
+def test_what_is_kept_is_enough(pool: type[MeanPool | AttentionPool], cells: int) -> None:
+    pooling, maps = pool(4, 32), torch.randn(2, 4, 3, 4)
+    kept = pooling.kept(maps)
+    assert kept.flatten(2).shape == (2, 4, cells)
+    torch.testing.assert_close(pooling(kept), pooling(maps))
