@@ -6,18 +6,10 @@ from dataclasses import dataclass
 
 from mtil.evaluation.metrics import Control, TaskResult
 from mtil.report.commands import evaluation_command
-from mtil.report.subject import Rates, Subject, rates
+from mtil.report.subject import ArmsRow, Rates, Subject, rates
 
 _ARMS: dict[Control, str] = {"wrong": "told another task", "absent": "told nothing"}
 TOLD = "told its task"
-
-
-@dataclass(frozen=True)
-class ControlRow:
-    """A task, and its success in each arm."""
-
-    task: str
-    arms: Mapping[str, TaskResult]
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,7 @@ class Controls:
     subject: str
     arms: Sequence[str]
     groups: Sequence[ControlGroup]
-    rows: Sequence[ControlRow]
+    rows: Sequence[ArmsRow]
     missing: Sequence[str]
 
     def episodes(self, arm: str) -> int:
@@ -63,7 +55,7 @@ def controls(subject: Subject, untold: Sequence[Subject]) -> Controls:
     if len(arms) > 1 or untold:
         arms |= {f"trained untold: {each.name}": each.rates for each in untold}
     common = sorted(set.intersection(*(set(each.tasks) for each in arms.values())))
-    rows = [ControlRow(task, {arm: each.tasks[task] for arm, each in arms.items()}) for task in common]
+    rows = [ArmsRow(task, {arm: each.tasks[task] for arm, each in arms.items()}) for task in common]
     return Controls(
         subject=subject.name,
         arms=list(arms),
@@ -91,7 +83,7 @@ def _missing(subject: Subject) -> list[str]:
     ]
 
 
-def _groups(rows: Sequence[ControlRow], arms: Sequence[str]) -> list[ControlGroup]:
+def _groups(rows: Sequence[ArmsRow], arms: Sequence[str]) -> list[ControlGroup]:
     """All tasks; and those whose object other tasks share, where what is seen does not tell which one is meant."""
     objects = Counter(object_of(row.task) for row in rows)
     shared = [row for row in rows if objects[object_of(row.task)] > 1]

@@ -3,17 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, MeanResult, TaskResult, summary
+from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, MeanResult, summary
 from mtil.report.run import Run
-from mtil.report.subject import Subject, rates
-
-
-@dataclass(frozen=True)
-class KindsRow:
-    """A task, and its success by how the policy was told it."""
-
-    task: str
-    told: Mapping[str, TaskResult]
+from mtil.report.subject import ArmsRow, Subject, rates
 
 
 @dataclass(frozen=True)
@@ -28,7 +20,7 @@ class Kinds:
 
     subject: str
     means: Mapping[str, MeanResult]
-    rows: Sequence[KindsRow]
+    rows: Sequence[ArmsRow]
 
 
 def kinds(subject: Subject) -> Kinds | None:
@@ -44,7 +36,7 @@ def kinds(subject: Subject) -> Kinds | None:
     return Kinds(
         subject=subject.name,
         means={each: found[each].mean for each in ways},
-        rows=[KindsRow(task, {each: found[each].tasks[task] for each in ways}) for task in subject.rates.tasks],
+        rows=[ArmsRow(task, {each: found[each].tasks[task] for each in ways}) for task in subject.rates.tasks],
     )
 
 

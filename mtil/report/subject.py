@@ -1,6 +1,6 @@
 """What a report is about: a run, or several that differ in nothing but their seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +21,14 @@ class Rates:
     tasks: dict[str, TaskResult]
     mean: MeanResult
     seeds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ArmsRow:
+    """A task, and its success in each arm of a comparison."""
+
+    task: str
+    arms: Mapping[str, TaskResult]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def test_a_policy_told_in_several_kinds(make_run: Callable[..., Path], make_resu
     found = kinds(subjects([replace(run, result=plain)])[0])
     assert found is not None
     assert {told: mean.rate for told, mean in found.means.items()} == {"by a sentence": 0.75, "shown 3 clips": 0.5}
-    assert [(row.task, [each.successes for each in row.told.values()]) for row in found.rows] == [
+    assert [(row.task, [each.successes for each in row.arms.values()]) for row in found.rows] == [
         ("drawer-close", [4, 3]),
         ("drawer-open", [2, 1]),
     ]
