@@ -16,6 +16,7 @@ from mtil.data.kinds import DescriptorKind
 from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.config import NormalizationConfig
 from mtil.errors import EncoderError
+from mtil.types import DatasetSpec
 
 Clip = UInt8[np.ndarray, "F h w 3"]
 Goal = Shaped[np.ndarray, "..."]
@@ -39,6 +40,15 @@ class TaskEncoder(nn.Module, ABC, Generic[Descriptor]):
     @abstractmethod
     def prepare(self, descriptors: Sequence[Descriptor]) -> Shaped[Tensor, "N ..."]:
         """Everything about raw descriptors that need not be computed more than once."""
+
+    def inherit(self, state: Mapping[str, Tensor], before: DatasetSpec) -> dict[str, Tensor]:
+        """A state of such an encoder of an earlier vocabulary, made to fit this one: what that lacks is as it is here.
+
+        Args:
+            state: By name.
+            before: What the data decided of the encoder that it is of.
+        """
+        return dict(state)
 
     @abstractmethod
     def forward(self, prepared: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B Z"]:

@@ -3,7 +3,7 @@
 Legend: N descriptors, B batch, Z width of z.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mtil.encoders.base import TaskEncoder
 from mtil.errors import EncoderError, unknown
+from mtil.types import DatasetSpec
 
 
 class OneHotEncoder(TaskEncoder[str]):
@@ -39,6 +40,14 @@ class OneHotEncoder(TaskEncoder[str]):
             if name not in self._tasks:
                 raise EncoderError(unknown("task", name, self._tasks))
         return torch.tensor([self._tasks.index(name) for name in descriptors], device=self.embedding.weight.device)
+
+    def inherit(self, state: Mapping[str, Tensor], before: DatasetSpec) -> dict[str, Tensor]:
+        """Rows by name of their task."""
+        weight = self.embedding.weight.detach().clone()
+        for row, task in enumerate(self._tasks):
+            if task in before.task_names:
+                weight[row] = state["embedding.weight"][before.position(task)]
+        return {**state, "embedding.weight": weight}
 
     def forward(self, prepared: Int[Tensor, " B"]) -> Float[Tensor, "B Z"]:
         return self.embedding(prepared)

@@ -53,6 +53,7 @@ class Policy(nn.Module):
         config: Architecture.
         spec: What the data decides: vocabulary, feature sizes.
         state: Of such a policy, where it is to be loaded: nothing pretrained is then looked up.
+        before: What the data decided of the policy that the state is of, where that is not the same.
 
     Raises:
         ConfigError: The configuration does not fit the observations.
@@ -65,13 +66,16 @@ class Policy(nn.Module):
         spec: DatasetSpec,
         *,
         state: Mapping[str, Tensor] | None = None,
+        before: DatasetSpec | None = None,
     ) -> None:
         super().__init__()
         self.config, self.spec = config, spec
         actions = spec.action.shape[0]
         parts = encoder_parts(config.task_encoder)
         stored = {kind: None if state is None else part_of(state, f"{_TASKS}{kind}.") for kind in parts}
-        self.task_encoders = TaskEncoders([build_task_encoder(parts[kind], spec, stored[kind]) for kind in parts])
+        self.task_encoders = TaskEncoders(
+            [build_task_encoder(part, spec, stored[kind], before=before) for kind, part in parts.items()]
+        )
         condition = self.task_encoders.width
         seen = None if state is None else part_of(state, _VISION)
         self.observation_encoder = ObservationEncoder(
@@ -237,17 +241,34 @@ def _present_names(state: Mapping[str, Tensor], config: PolicyConfig) -> dict[st
 
 
 def build_task_encoder(
-    config: SingleEncoderConfig, spec: DatasetSpec, state: Mapping[str, Tensor] | None = None
+    config: SingleEncoderConfig,
+    spec: DatasetSpec,
+    state: Mapping[str, Tensor] | None = None,
+    *,
+    before: DatasetSpec | None = None,
 ) -> TaskEncoder[Any]:
-    """The task encoder of one kind for a vocabulary; nothing pretrained is looked up where a state is to be loaded."""
+    """The task encoder of one kind for a vocabulary.
+
+    Args:
+        config: Which encoder.
+        spec: The vocabulary.
+        state: Of such an encoder, where it is to be loaded: nothing pretrained is then looked up.
+        before: The vocabulary that the state is of, where it is another: sentences that are not in it are embedded.
+
+    Raises:
+        EncoderError: A pretrained model is missing, or is none.
+    """
     match config:
         case OneHotConfig():
             return OneHotEncoder(spec.task_names, width=config.width)
         case LanguageConfig():
+            sentences = descriptor_table("language", spec).rows
+            embedded = descriptor_table("language", before or spec).rows
+            known = {} if state is None else dict(zip(embedded, state.get("embeddings", ()), strict=False))
             return LanguageEncoder(
                 config.model,
-                descriptor_table("language", spec).rows,
-                embeddings=None if state is None else state.get("embeddings"),
+                sentences,
+                known=known,
                 width=config.width,
                 hidden=config.hidden,
             )

@@ -33,7 +33,7 @@ def encoder(cache: Path, instructions: Instructions) -> LanguageEncoder:
 
 def encoder_of(sentences: Sequence[str], embeddings: Tensor, *, model: str = "/nowhere") -> LanguageEncoder:
     torch.manual_seed(0)
-    return LanguageEncoder(model, sentences, embeddings=embeddings, width=4, hidden=8)
+    return LanguageEncoder(model, sentences, known=dict(zip(sentences, embeddings, strict=True)), width=4, hidden=8)
 
 
 def cosine(first: Tensor, second: Tensor) -> float:

@@ -36,7 +36,9 @@ class Case:
 
 def language() -> TaskEncoder:
     embeddings = torch.randn(3, 5, generator=torch.Generator().manual_seed(1))
-    return LanguageEncoder("no model is needed", SENTENCES, embeddings=embeddings, width=WIDTH, hidden=8)
+    return LanguageEncoder(
+        "no model is needed", SENTENCES, known=dict(zip(SENTENCES, embeddings, strict=True)), width=WIDTH, hidden=8
+    )
 
 
 def video() -> TaskEncoder:
