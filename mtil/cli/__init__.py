@@ -23,6 +23,7 @@ for command in (
     demonstrations.convert,
     training.train,
     evaluation.evaluate,
+    evaluation.export,
     evaluation.compare,
     evaluation.report,
     training.diagnose,

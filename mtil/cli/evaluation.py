@@ -1,4 +1,4 @@
-"""Commands that evaluate, compare and report."""
+"""Commands that evaluate, export, compare and report."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from mtil.ranks import this_rank
 
 
 def evaluate(
-    policy: Annotated[Path, typer.Argument(metavar="RUN|CKPT", help="A run directory or a checkpoint")],
+    policy: Annotated[Path, typer.Argument(metavar="RUN|CKPT|EXPORT", help="A run directory, checkpoint or export")],
     suite: Annotated[str | None, typer.Option(help="Simulator; by default the one that the run names")] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes of each task")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the placements, which are never those of training")] = 0,
@@ -60,6 +60,19 @@ def evaluate(
     result = evaluate_checkpoint(policy, settings, replay=alone, video=video, workers=workers, json=json)
     if this_rank().first:
         print_table(result)
+
+
+def export(
+    policy: Annotated[Path, typer.Argument(metavar="RUN|CKPT", help="A run directory or a checkpoint")],
+    out: Annotated[Path, typer.Option(help="The folder to write")],
+) -> None:
+    """Write a policy to pass on: config.json, model.safetensors, and a model card with its success table."""
+    from rich.console import Console
+
+    from mtil.evaluation.export import export as export_policy
+
+    export_policy(policy, out)
+    Console(soft_wrap=True).print(f"exported: {out}", markup=False, highlight=False)
 
 
 def compare(

@@ -1,55 +1,25 @@
-"""Policies on disk: what is kept beside the weights, and how a policy is loaded. Nothing is unpickled.
+"""Policies on disk, found and loaded: runs, checkpoints, exports. Nothing is unpickled.
 
 A run directory holds `checkpoints/last.ckpt`; a checkpoint holds the averaged weights under `state_dict`, as Lightning
-writes them, and a `Card` in plain JSON types.
+writes them, and a `Card` in plain JSON types. For exports see `export`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import Tensor
 
-from mtil import __version__
-from mtil.errors import CheckpointError
-from mtil.policies.config import PolicyConfig
+from mtil.encoders.hub import from_hub
+from mtil.errors import CheckpointError, EncoderError
+from mtil.policies.card import Card
+from mtil.policies.export import TRAINING, WEIGHTS, read_export
 from mtil.policies.policy import Policy
-from mtil.types import DatasetSpec
 
 CARD = "mtil"
 LAST = Path("checkpoints", "last.ckpt")  # in a run directory
 _PREFIX = "policy."
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a policy is, beside its weights.
-
-    Attributes:
-        config: Architecture.
-        spec: Vocabulary and features.
-        suite: The simulator that its tasks live in, if any.
-    """
-
-    config: PolicyConfig
-    spec: DatasetSpec
-    suite: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {
-            "version": __version__,
-            "config": self.config.model_dump(mode="json"),
-            "spec": self.spec.to_json(),
-            "suite": self.suite,
-        }
-
-    @staticmethod
-    def from_json(values: Mapping[str, Any]) -> "Card":
-        """The inverse of `to_json`."""
-        config = PolicyConfig.model_validate(values["config"])
-        return Card(config, DatasetSpec.from_json(values["spec"]), values["suite"])
 
 
 @dataclass(frozen=True)
@@ -59,7 +29,7 @@ class LoadedPolicy:
     Attributes:
         policy: With its averaged weights, in evaluation mode.
         card: What it is.
-        path: The checkpoint that it came from.
+        path: The checkpoint that it came from, or the weights of an export.
         step: Optimiser steps that it was trained for.
     """
 
@@ -69,6 +39,12 @@ class LoadedPolicy:
     step: int
 
     @property
+    def training(self) -> Path | None:
+        """The configuration that it was trained with, if that was kept."""
+        folder = self.path.parent if self.path.name == WEIGHTS else self.run
+        return folder / TRAINING if folder is not None and (folder / TRAINING).is_file() else None
+
+    @property
     def run(self) -> Path | None:
         """The run directory that the checkpoint is in, if it is in one."""
         folder = self.path.parent
@@ -76,36 +52,36 @@ class LoadedPolicy:
 
 
 def find_checkpoint(path: Path) -> Path:
-    """The checkpoint of a run directory (its last), or the file itself.
+    """The checkpoint of a run directory (its last), the weights of an export, here or on the Hub, or the file itself.
 
     Raises:
         CheckpointError: There is none.
     """
     if path.is_file():
         return path
-    last = path / LAST
-    if last.is_file():
-        return last
+    for name in (LAST, WEIGHTS):
+        if (path / name).is_file():
+            return path / name
     if path.is_dir():
-        raise CheckpointError(f"{path}: no {LAST} in it; expected a run directory or a .ckpt file")
-    raise CheckpointError(f"{path}: no such run directory or checkpoint")
+        raise CheckpointError(
+            f"{path}: no {LAST} and no {WEIGHTS} in it; expected a run directory, an export or a .ckpt file"
+        )
+    if path.is_absolute() or len(path.parts) != 2 or path.parent.exists():
+        raise CheckpointError(f"{path}: no such run directory, export or checkpoint")
+    try:
+        return from_hub(str(path), hint="give a run directory, an export or a checkpoint that is here") / WEIGHTS
+    except EncoderError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def load_policy(path: Path) -> LoadedPolicy:
-    """The policy of a run directory or checkpoint.
+    """The policy of a run directory, a checkpoint or an export.
 
     Raises:
-        CheckpointError: There is no checkpoint, it is damaged, or it is no policy's.
+        CheckpointError: There is none, it is damaged, or it is no policy's.
     """
     file = find_checkpoint(path)
-    checkpoint = _read(file)
-    try:
-        card = Card.from_json(checkpoint[CARD])
-        state, step = checkpoint["state_dict"], checkpoint["global_step"]
-    except (KeyError, TypeError, ValueError) as error:
-        problem = " ".join(f"{type(error).__name__} {error}".split())
-        raise CheckpointError(f"{file}: a checkpoint, but not of an mtil policy: {problem}") from None
-    weights = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items() if name.startswith(_PREFIX)}
+    card, step, weights = read_export(file.parent) if file.name == WEIGHTS else _read(file)
     try:
         policy = Policy.from_state(card.config, card.spec, weights).eval()
     except CheckpointError as error:
@@ -113,7 +89,8 @@ def load_policy(path: Path) -> LoadedPolicy:
     return LoadedPolicy(policy, card, file, step)
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def _read(file: Path) -> tuple[Card, int, Mapping[str, Tensor]]:
+    """What a checkpoint holds: card, step and weights."""
     try:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the reader fail in many ways
@@ -121,4 +98,9 @@ def _read(file: Path) -> Mapping[str, Any]:
         raise CheckpointError(f"{file}: damaged, or no checkpoint: {problem}") from None
     if not isinstance(found, dict):
         raise CheckpointError(f"{file}: expected a checkpoint, found a {type(found).__name__}")
-    return found
+    try:
+        card, step, state = Card.from_json(found[CARD]), found["global_step"], found["state_dict"]
+    except (KeyError, TypeError, ValueError) as error:
+        problem = " ".join(f"{type(error).__name__} {error}".split())
+        raise CheckpointError(f"{file}: a checkpoint, but not of an mtil policy: {problem}") from None
+    return card, step, {n.removeprefix(_PREFIX): tensor for n, tensor in state.items() if n.startswith(_PREFIX)}

@@ -4,6 +4,7 @@ Legend: B batch, H history, K chunk, A action dimensions, D dimensions of a key,
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, assert_never
 
 import torch
@@ -36,7 +37,9 @@ from mtil.encoders.video import VideoEncoder
 from mtil.encoders.video_model import VideoModelEncoder
 from mtil.encoders.vision import part_of
 from mtil.errors import CheckpointError, ConfigError, EncoderError, unknown
+from mtil.policies.card import Card
 from mtil.policies.config import PolicyConfig
+from mtil.policies.export import write_export
 from mtil.policies.heads import ActionDistribution, build_head
 from mtil.policies.readout import StateReadout
 from mtil.policies.trunk import build_trunk
@@ -102,6 +105,35 @@ class Policy(nn.Module):
         except RuntimeError as error:
             raise CheckpointError(f"weights do not fit the policy: {' '.join(str(error).split())}") from None
         return policy
+
+    @staticmethod
+    def from_pretrained(source: str | Path) -> "Policy":
+        """The policy of a run directory, a checkpoint, an export, or an export on the Hub by its id; with its averaged
+        weights, in evaluation mode.
+
+        Raises:
+            CheckpointError: There is none, or it is damaged.
+        """
+        from mtil.policies.checkpoint import load_policy  # it loads what this module makes
+
+        return load_policy(Path(source)).policy
+
+    def save_pretrained(
+        self, folder: str | Path, *, suite: str | None = None, step: int = 0, success: str | None = None
+    ) -> None:
+        """Write an export: `config.json`, `model.safetensors` and a model card. (`mtil export` writes that of a run.)
+
+        Args:
+            folder: Where to; it must not exist, or be empty.
+            suite: The simulator that its tasks live in, if any.
+            step: Optimiser steps that it was trained for.
+            success: How often it succeeds, in Markdown, for the card.
+
+        Raises:
+            OutputError: The folder is taken, or cannot be written.
+        """
+        card = Card(self.config, self.spec, suite)
+        write_export(Path(folder), card=card, state=self.state_dict(), step=step, success=success)
 
     @property
     def kinds(self) -> tuple[DescriptorKind, ...]:

@@ -19,7 +19,8 @@ from mtil.data.kinds import WRITTEN, DescriptorKind, WrittenKind
 from mtil.data.randomness import seed_generators
 from mtil.encoders.alignment import misalignment
 from mtil.encoders.config import MultimodalConfig
-from mtil.policies.checkpoint import CARD, Card
+from mtil.policies.card import Card
+from mtil.policies.checkpoint import CARD
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig
 from mtil.training.controls import validation_controls

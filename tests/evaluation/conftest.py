@@ -8,7 +8,8 @@ from torch import Tensor
 
 from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, Outcome, summary
 from mtil.evaluation.rollout import Observation
-from mtil.policies.checkpoint import CARD, Card
+from mtil.policies.card import Card
+from mtil.policies.checkpoint import CARD
 from mtil.policies.config import PolicyConfig
 from mtil.policies.policy import Policy
 from mtil.sim.base import load

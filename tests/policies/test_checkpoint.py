@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mtil.errors import CheckpointError
-from mtil.policies.checkpoint import CARD, Card, find_checkpoint, load_policy
+from mtil.policies.card import Card
+from mtil.policies.checkpoint import CARD, find_checkpoint, load_policy
 from mtil.policies.policy import Policy
 
 
@@ -54,9 +55,11 @@ def test_round_trip(run: Path, policy: Policy) -> None:
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="nowhere: no such run directory or checkpoint"):
+    with pytest.raises(CheckpointError, match="nowhere: no such run directory, export or checkpoint"):
         load_policy(tmp_path / "nowhere")
-    with pytest.raises(CheckpointError, match=r"no checkpoints/last\.ckpt in it; expected a run directory"):
+    with pytest.raises(
+        CheckpointError, match=r"no checkpoints/last\.ckpt and no model\.safetensors in it; expected a run directory"
+    ):
         load_policy(tmp_path)
 
 

@@ -11,7 +11,8 @@ import torch
 from mtil.data.batch import Batch
 from mtil.data.datamodule import DemoDataModule
 from mtil.errors import ConfigError
-from mtil.policies.checkpoint import CARD, Card, load_policy
+from mtil.policies.card import Card
+from mtil.policies.checkpoint import CARD, load_policy
 from mtil.policies.config import PolicyConfig
 from mtil.policies.policy import Policy
 from mtil.types import DatasetSpec, FeatureSpec

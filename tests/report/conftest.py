@@ -9,7 +9,8 @@ import yaml
 
 from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, Outcome, summary
 from mtil.evaluation.results import write_json
-from mtil.policies.checkpoint import Card, LoadedPolicy
+from mtil.policies.card import Card
+from mtil.policies.checkpoint import LoadedPolicy
 from mtil.policies.config import PolicyConfig
 from mtil.policies.policy import Policy
 from mtil.sim.video import VideoWriter

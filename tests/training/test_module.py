@@ -12,7 +12,8 @@ from mtil.data.datamodule import DemoDataModule
 from mtil.data.randomness import seed_generators
 from mtil.data.sampling import Draw
 from mtil.encoders.config import kind_weights
-from mtil.policies.checkpoint import CARD, Card
+from mtil.policies.card import Card
+from mtil.policies.checkpoint import CARD
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig
 from mtil.training.controls import examples_of_others
