@@ -5,7 +5,7 @@ Legend: T time steps of an episode, A action dimensions, D dimensions of a state
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -159,6 +159,35 @@ class DatasetSpec:
     targets: tuple[FeatureSpec, ...] = ()
     clip: FeatureSpec | None = None
     goal: tuple[FeatureSpec, ...] = ()
+
+    def joined(self, data: "DatasetSpec") -> "DatasetSpec":
+        """A vocabulary of earlier tasks, which new data join: the features are those of the data.
+
+        Earlier tasks come first, in their order. One that the data hold, too, is told by the sentences of both, and has
+        the data's size. Features are as wide as the widest of all tasks; an earlier task lacks what only new data have.
+        """
+        told = {task.name: task.instructions for task in self.tasks}
+        for task in data.tasks:
+            told[task.name] = tuple(dict.fromkeys((*told.get(task.name, ()), *task.instructions)))
+
+        def wide(feature: FeatureSpec) -> FeatureSpec:
+            width = max(feature.shape[0], *self.widths.get(feature.key, ()), 0)
+            return feature if feature.kind == "image" else replace(feature, shape=(width,))
+
+        def width(key: str, task: str) -> int:
+            if task in data.task_names:
+                return data.width(key, task)
+            return self.width(key, task) if key in self.widths else 0
+
+        return replace(
+            data,
+            tasks=tuple(Task(name, sentences) for name, sentences in told.items()),
+            observations=tuple(map(wide, data.observations)),
+            action=wide(data.action),
+            widths={key: tuple(width(key, task) for task in told) for key in data.widths},
+            targets=tuple(map(wide, data.targets)),
+            goal=tuple(map(wide, data.goal)),
+        )
 
     def position(self, task: str) -> int:
         """Index of a task.

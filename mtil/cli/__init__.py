@@ -22,6 +22,7 @@ for command in (
     demonstrations.inspect,
     demonstrations.convert,
     training.train,
+    training.finetune,
     evaluation.evaluate,
     evaluation.export,
     evaluation.compare,

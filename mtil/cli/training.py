@@ -23,6 +23,27 @@ def train(
     train_policy(config, out or Path("runs") / Path(preset).stem, resume=resume, console=Console())
 
 
+def finetune(
+    policy: Annotated[Path, typer.Argument(metavar="RUN|EXPORT", help="A run directory, checkpoint or export")],
+    data: Annotated[Path, typer.Option(help="Demonstrations of the new tasks")],
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory; runs/NAME-finetuned by default")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint")] = False,
+) -> None:
+    """Fine-tune a policy on demonstrations of more tasks, which join those that it knows.
+
+    Lest it forget these: data.rehearsal.path=DIR mixes their demonstrations in.
+    """
+    from rich.console import Console
+
+    from mtil.training.experiment import train as train_policy
+    from mtil.training.finetune import finetuning
+
+    config = finetuning(policy, data, overrides or ())
+    run = out or Path("runs") / f"{policy.resolve().name}-finetuned"
+    train_policy(config, run, resume=resume, console=Console())
+
+
 def diagnose(
     policy: Annotated[Path, typer.Argument(metavar="RUN|CKPT", help="A run directory, or a checkpoint in one")],
     batches: Annotated[

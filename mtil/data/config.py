@@ -106,6 +106,14 @@ class GoalsConfig(Config):
     relabel: Relabelling = Field(default=FinalGoal(), description="What became of a demonstration that is its goal")
 
 
+class RehearsalConfig(Config):
+    """Demonstrations of earlier tasks that are mixed into a fine-tuning, lest the policy forget them."""
+
+    path: Path = Field(description="A robomimic file, or a folder of them, one file a task")
+    tasks: tuple[str, ...] | None = Field(default=None, description="Which to rehearse; null: all that path lacks")
+    share: float = Field(default=0.5, gt=0, lt=1, description="Of each batch that is theirs")
+
+
 class DataConfig(Config):
     """Demonstrations and batches."""
 
@@ -121,6 +129,9 @@ class DataConfig(Config):
     )
     goals: GoalsConfig | None = Field(default=None, description="What goals are, to a policy that is given them")
     tasks: tuple[str, ...] | None = Field(default=None, description="Tasks to train on; null: all")
+    rehearsal: RehearsalConfig | None = Field(
+        default=None, description="Earlier tasks' demonstrations beside those of path; null: none"
+    )
     batch_size: PositiveInt = Field(default=256, description="Windows in a batch, over all devices")
     sampling: Sampling = StratifiedSampling()
     train_mask: str | None = Field(

@@ -15,16 +15,18 @@ from torch.utils.data import DataLoader, Dataset
 
 from mtil.data.batch import Batch
 from mtil.data.clips import Clips, Prepare, clips_of, held_out_clips
-from mtil.data.config import DataConfig, GoalsConfig, StratifiedSampling, UniformSampling
+from mtil.data.config import DataConfig, GoalsConfig, UniformSampling
 from mtil.data.goals import goals_of
 from mtil.data.kinds import DescriptorKind
+from mtil.data.quotas import task_weights
 from mtil.data.sampling import Draw, SequentialBatchSampler, StratifiedBatchSampler
 from mtil.data.split import split
 from mtil.data.store import DemoStore
 from mtil.data.telling import Telling
 from mtil.data.videos import read_videos
 from mtil.data.windows import Windows
-from mtil.errors import ConfigError, DatasetError, unknown
+from mtil.errors import ConfigError, DatasetError
+from mtil.types import DatasetSpec
 
 
 class WindowDataset(Dataset[Batch]):
@@ -73,7 +75,16 @@ class WindowDataset(Dataset[Batch]):
         aims = None
         if goals is not None and "goal" in kinds:
             aims = goals_of(store, self._windows, self._task, goals, as_evaluated=every_kind)
-        self._telling = Telling(kinds, spec, clips=clips, goals=aims, every=every_kind, seed=seed)
+        present = np.bincount(self._task, minlength=len(spec.tasks)) > 0
+        self._telling = Telling(
+            kinds,
+            spec,
+            clips=clips,
+            goals=aims,
+            every=every_kind,
+            present=present if len(episodes) else None,
+            seed=seed,
+        )
 
     @property
     def task(self) -> Int[Tensor, " W"]:
@@ -140,6 +151,7 @@ class DemoDataModule(LightningDataModule):
         chunk: Actions in a window.
         kinds: Kinds of descriptor, one of each for every example, and how often it is conditioned on that one.
         frames: Of a clip, where tasks are shown.
+        vocabulary: Of earlier tasks, which those of the data join.
         seed: Decides the split, the batches and the descriptors.
 
     Attributes:
@@ -147,7 +159,7 @@ class DemoDataModule(LightningDataModule):
         train: Windows to train on.
         validation: Windows held out.
         statistics: Of each feature, over the training demonstrations.
-        task_weights: Relative weight of each task in the objective.
+        task_weights: Relative weight of each task in the objective; zero where there are no demonstrations of it.
 
     Raises:
         DatasetError: The data cannot be trained on.
@@ -162,11 +174,12 @@ class DemoDataModule(LightningDataModule):
         chunk: int,
         kinds: Mapping[DescriptorKind, float],
         frames: int | None = None,
+        vocabulary: DatasetSpec | None = None,
         seed: int,
     ) -> None:
         super().__init__()
         self._config, self._seed = config, seed
-        self.store = DemoStore.of(config)
+        self.store = DemoStore.of(config, vocabulary=vocabulary)
         _check_chunk(chunk, self.store)
         train, validation = split(self.store, config, seed=seed)
         self.statistics = self.store.statistics(train)
@@ -190,8 +203,7 @@ class DemoDataModule(LightningDataModule):
             )
         except DatasetError as error:  # of a descriptor, which does not know where it came from
             raise DatasetError(f"{config.path}: {error}") from None
-        names = self.store.spec.task_names
-        self.task_weights = _task_weights(config, np.bincount(self.train.task.numpy(), minlength=len(names)), names)
+        self.task_weights = task_weights(config, self.train.task.numpy(), self.store)
 
     def prepare_clips(self, prepare: Prepare) -> None:
         """Replace the frames of all clips by what need be made of them only once, such as by a frozen network."""
@@ -204,10 +216,10 @@ class DemoDataModule(LightningDataModule):
         trainer = self.trainer
         start = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
         uniform = isinstance(self._config.sampling, UniformSampling)  # one stratum: the windows of all tasks
-        task = self.train.task.numpy()
+        present, stratum = np.unique(self.train.task.numpy(), return_inverse=True)
         sampler = StratifiedBatchSampler(
-            np.zeros_like(task) if uniform else task,
-            weights=[1.0] if uniform else self.task_weights,
+            np.zeros_like(stratum) if uniform else stratum,
+            weights=[1.0] if uniform else [self.task_weights[task] for task in present],
             batch_size=self._config.batch_size,
             seed=self._seed,
             start=start,
@@ -266,25 +278,3 @@ def _check_chunk(chunk: int, store: DemoStore) -> None:
     longest = int(store.length.max())
     if chunk > longest:
         raise ConfigError(f"policy.chunk: expected at most {longest}, the steps of the longest episode, found {chunk}")
-
-
-def _task_weights(config: DataConfig, windows: Int[np.ndarray, " T"], names: list[str]) -> list[float]:
-    match config.sampling:
-        case UniformSampling():
-            return [float(n) for n in windows]
-        case StratifiedSampling(weights=None, alpha=alpha):
-            return [float(n) ** alpha for n in windows]
-        case StratifiedSampling(weights=dict() as weights):
-            return _named_weights(weights, names)
-        case _:
-            raise AssertionError(config.sampling)
-
-
-def _named_weights(weights: Mapping[str, float], names: list[str]) -> list[float]:
-    for name in weights:
-        if name not in names:
-            raise ConfigError(f"data.sampling.weights: {unknown('task', name, names)}")
-    for name in names:
-        if name not in weights:
-            raise ConfigError(f"data.sampling.weights: no weight for task {name!r}; expected one for each task")
-    return [weights[name] for name in names]

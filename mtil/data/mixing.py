@@ -7,12 +7,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mtil.data.kinds import NEEDS, DescriptorKind
 from mtil.errors import DatasetError
 
+TINY = 1e-300  # in place of no share at all
 _GOLDEN_SECTION = (5**0.5 - 1) / 2  # its multiples spread evenly over [0, 1), in any stretch of them
 
 
@@ -27,9 +28,10 @@ class KindMix:
         counts: Descriptors of each kind that each task has. One that lacks a kind is served by those that it has, in
             their proportion.
         tasks: Names, in order.
+        present: Which tasks have examples, if not all; the others need not be told.
 
     Attributes:
-        shares: Of each kind among a task's examples; rows sum to one.
+        shares: Of each kind among a task's examples; rows sum to one, or to zero where nothing tells the task.
 
     Raises:
         DatasetError: A task has no descriptor of any kind, or a kind none of any task.
@@ -40,17 +42,20 @@ class KindMix:
         weights: Mapping[DescriptorKind, float],
         counts: Mapping[DescriptorKind, Int[np.ndarray, " T"]],
         tasks: list[str],
+        *,
+        present: Bool[np.ndarray, " T"] | None = None,
     ) -> None:
-        present = np.stack([counts[kind] > 0 for kind in weights], axis=1)
-        wanted = present * np.array([float(weight) for weight in weights.values()])
+        present = np.full(len(tasks), True) if present is None else present
+        known = np.stack([counts[kind] > 0 for kind in weights], axis=1)
+        wanted = known * np.array([float(weight) for weight in weights.values()])
         for kind in weights:
-            if not counts[kind].any():
+            if present.any() and not counts[kind][present].any():
                 raise DatasetError(f"no task can be told by {kind}; each needs {NEEDS[kind]}")
-        untold = [tasks[position] for position in np.flatnonzero(~present.any(1))]
+        untold = [tasks[position] for position in np.flatnonzero(~known.any(1) & present)]
         if untold:
             needs = "; ".join(f"{kind} needs {NEEDS[kind]}" for kind in weights)
             raise DatasetError(f"tasks that {' or '.join(weights)} cannot tell: {', '.join(untold)}; {needs}")
-        self.shares: Float[np.ndarray, "T N"] = wanted / wanted.sum(1, keepdims=True)
+        self.shares: Float[np.ndarray, "T N"] = wanted / np.maximum(wanted.sum(1, keepdims=True), TINY)
         self._below = self.shares.cumsum(1)[:, :-1]
 
     def draw(self, task: Int[Tensor, " B"], places: Int[Tensor, " B"], offset: float) -> Int[Tensor, " B"]:

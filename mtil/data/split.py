@@ -33,7 +33,8 @@ def split(store: DemoStore, config: DataConfig, *, seed: int) -> tuple[Int[Tenso
         raise DatasetError(
             f"{shared} demos are in both masks {config.train_mask!r} and {config.validation_mask!r}; expected none"
         )
-    for position, task in enumerate(store.spec.task_names):
+    for position in store.task.unique().tolist():
+        task = store.spec.task_names[position]
         if not train[store.task == position].any():
             raise DatasetError(
                 f"task {task!r}: no demos to train on are left; data.train_mask is {config.train_mask!r}, "

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mtil.data.config import ClipsConfig, DataConfig, GoalsConfig, StatedGoal
+from mtil.data.config import ClipsConfig, DataConfig, GoalsConfig, RehearsalConfig, StatedGoal
 from mtil.data.defects import ACTIONS
 from mtil.data.frames import Frames
 from mtil.data.hdf5 import TaskFile, open_tasks
@@ -35,6 +35,7 @@ class DemoStore:
         start: First row of each episode.
         length: Steps of each episode.
         filters: By filter key, the episodes that it names.
+        rehearsed: Names of the tasks whose demonstrations are mixed in lest they be forgotten.
         goal_images: Images that goals are taken from, if they are images.
         stated: The goals that the demonstrations themselves state, if these are to be taken.
     """
@@ -47,6 +48,7 @@ class DemoStore:
     start: Int[Tensor, " E"]
     length: Int[Tensor, " E"]
     filters: Mapping[str, Bool[Tensor, " E"]]
+    rehearsed: tuple[str, ...] = ()
     goal_images: Frames | None = None
     stated: Float[Tensor, "N _"] | None = None
 
@@ -59,6 +61,8 @@ class DemoStore:
         clips: ClipsConfig | None = None,
         goals: GoalsConfig | None = None,
         tasks: Sequence[str] | None = None,
+        rehearsal: RehearsalConfig | None = None,
+        vocabulary: DatasetSpec | None = None,
     ) -> "DemoStore":
         """Read a file or folder of demonstrations.
 
@@ -69,13 +73,18 @@ class DemoStore:
             clips: What is to show tasks.
             goals: What goals are made of.
             tasks: Tasks wanted, in the order that they get in the vocabulary; None: all, by name of their file.
+            rehearsal: Demonstrations of other tasks to be mixed in.
+            vocabulary: Of earlier tasks, which those found join; there need be no demonstrations of them.
 
         Raises:
             DatasetError: The demonstrations have a defect, or lack a key or task asked for, or nothing is.
         """
-        files = _select(open_tasks(path), tasks)
+        new = _select(open_tasks(path), tasks, option="tasks")
+        rehearsed = [] if rehearsal is None else _rehearsed(new, rehearsal)
+        files = [*new, *rehearsed]
         space, stated = _goals(files, goals)
-        spec = _spec(files, _keys(files, keys), _targets(files, targets), _clips(files, clips), space)
+        found = _spec(files, _keys(files, keys), _targets(files, targets), _clips(files, clips), space)
+        spec = found if vocabulary is None else vocabulary.joined(found)
         states = {f.key: f for f in (*spec.observations, *spec.targets, *spec.goal) if f.kind == "state"}
         wanted = {**states, ACTIONS: spec.action}
         read = _read(files, list((wanted if stated is None else {stated.key: stated, **wanted}).values()))
@@ -91,15 +100,16 @@ class DemoStore:
             clips=None if spec.clip is None else frames[spec.clip.key].scaled(spec.clip.shape),
             goal_images=frames[goal_images[0]] if goal_images else None,
             stated=None if stated is None else read[stated.key],
-            task=torch.arange(len(files)).repeat_interleave(torch.tensor([len(file.demos) for file in files])),
+            task=torch.tensor([spec.position(file.task.name) for file in files for _ in file.demos]),
             start=length.cumsum(0) - length,
             length=length,
             filters=_filters(files),
+            rehearsed=tuple(file.task.name for file in rehearsed),
         )
 
     @staticmethod
-    def of(config: DataConfig) -> "DemoStore":
-        """The demonstrations that a configuration names.
+    def of(config: DataConfig, *, vocabulary: DatasetSpec | None = None) -> "DemoStore":
+        """The demonstrations that a configuration names, and perhaps a vocabulary that their tasks join.
 
         Raises:
             DatasetError: As `open` does.
@@ -111,6 +121,8 @@ class DemoStore:
             clips=config.clips,
             goals=config.goals,
             tasks=config.tasks,
+            rehearsal=config.rehearsal,
+            vocabulary=vocabulary,
         )
 
     def valid(self, key: str) -> Bool[Tensor, "tasks _"]:
@@ -130,16 +142,28 @@ class DemoStore:
         )
 
 
-def _select(files: list[TaskFile], tasks: Sequence[str] | None) -> list[TaskFile]:
+def _select(files: list[TaskFile], tasks: Sequence[str] | None, *, option: str) -> list[TaskFile]:
     if tasks is None:
         return files
     if not tasks or len(set(tasks)) < len(tasks):
-        raise DatasetError(f"data.tasks: expected one task or more, each once, found: {', '.join(tasks) or 'none'}")
+        found = ", ".join(tasks) or "none"
+        raise DatasetError(f"data.{option}: expected one task or more, each once, found: {found}")
     by_name = {file.task.name: file for file in files}
     for task in tasks:
         if task not in by_name:
-            raise DatasetError(f"data.tasks: {unknown('task', task, by_name)}")
+            raise DatasetError(f"data.{option}: {unknown('task', task, by_name)}")
     return [by_name[task] for task in tasks]
+
+
+def _rehearsed(new: list[TaskFile], wanted: RehearsalConfig) -> list[TaskFile]:
+    """The files of other tasks than the new ones."""
+    names = [file.task.name for file in new]
+    chosen = _select(open_tasks(wanted.path), wanted.tasks, option="rehearsal.tasks")
+    others = [file for file in chosen if file.task.name not in names]
+    if not others:
+        found = ", ".join(file.task.name for file in chosen)
+        raise DatasetError(f"{wanted.path}: data.rehearsal: expected tasks that data.path has not, found {found}")
+    return others
 
 
 def _keys(files: list[TaskFile], wanted: Sequence[str] | None) -> list[str]:

@@ -39,6 +39,7 @@ class Telling:
         clips: What shows the tasks, where that is one of the kinds.
         goals: What they are to reach, where that is one of the kinds.
         every: Whether examples get clips and goals also where they are conditioned on another kind, for comparison.
+        present: Which tasks have examples, if not all.
         seed: With the step, decides everything.
 
     Attributes:
@@ -56,6 +57,7 @@ class Telling:
         clips: Clips | None = None,
         goals: Goals | None = None,
         every: bool = False,
+        present: Bool[np.ndarray, " T"] | None = None,
         seed: int,
     ) -> None:
         self._tables: dict[WrittenKind, DescriptorTable] = {
@@ -69,9 +71,10 @@ class Telling:
         counts |= {} if self._shown is None else {"video": self._shown.count}
         counts |= {} if self._goals is None else {"goal": np.ones(len(spec.tasks), np.int64)}
         self._kinds, self._every, self._seed = list(kinds), every, seed
-        self._mix = KindMix(kinds, counts, spec.task_names)
+        self._mix = KindMix(kinds, counts, spec.task_names, present=present)
+        needed = True if present is None else present
         self.lacking: dict[DescriptorKind, list[int]] = {
-            kind: np.flatnonzero(counts[kind] == 0).tolist() for kind in kinds
+            kind: np.flatnonzero((counts[kind] == 0) & needed).tolist() for kind in kinds
         }
 
     def prepare_clips(self, prepare: Prepare) -> None:

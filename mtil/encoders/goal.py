@@ -45,7 +45,7 @@ class GoalEncoder(TaskEncoder[Goal]):
         self._sizes = {feature.key: feature.shape[0] for feature in space}
         if space[0].kind == "image":
             self.shape = space[0].shape
-            stored = None if state is None else part_of(state, "backbone.")
+            stored = part_of(state, "backbone.")
             self.backbone = build_backbone(config.backbone, space[0], state=stored)
             features = self.backbone.width
         else:

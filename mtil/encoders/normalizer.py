@@ -21,6 +21,7 @@ class Normalizer(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self._mode: NormalizationMode = "none"
         self.register_buffer("shift", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
 
@@ -37,8 +38,26 @@ class Normalizer(nn.Module):
                 shift, scale = torch.zeros_like(statistics.mean), torch.ones_like(statistics.mean)
             case _:
                 assert_never(mode)
+        self._mode = mode
         self.shift.copy_(shift)
         self.scale.copy_(scale.clamp(min=floor))
+
+    def extend(self, shift: Float[Tensor, " D"], scale: Float[Tensor, " D"]) -> None:
+        """Take in other data, which weigh the same: those that shift and scale were once fitted to in the same way."""
+        match self._mode:
+            case "mean_std":
+                apart = (self.shift - shift) / 2
+                both = (shift + self.shift) / 2, ((scale**2 + self.scale**2) / 2 + apart**2).sqrt()
+            case "min_max" | "quantile":
+                low = torch.minimum(shift - scale, self.shift - self.scale)
+                high = torch.maximum(shift + scale, self.shift + self.scale)
+                both = _centre(low, high)
+            case "none":
+                both = shift, scale
+            case _:
+                assert_never(self._mode)
+        self.shift.copy_(both[0])
+        self.scale.copy_(both[1])
 
     def forward(
         self, raw: Float[Tensor, "*batch D"], valid: Bool[Tensor, "*#batch D"] | None = None

@@ -49,7 +49,7 @@ class ObservationEncoder(nn.Module):
         vectors = [feature for feature in features if feature.kind == "state"]
         pictures = [feature for feature in features if feature.kind == "image"]
         self.state = StateEncoder(vectors, points=points) if vectors or points else None
-        stored = None if state is None else part_of(state, "cameras.")
+        stored = part_of(state, "cameras.")
         self.cameras = CameraEncoders(images, pictures, condition=condition, state=stored) if pictures else None
         self.images = len(pictures)
         self.widths = [*([self.state.width] if self.state else []), *(self.cameras.widths if self.cameras else [])]

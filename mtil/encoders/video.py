@@ -35,7 +35,7 @@ class VideoEncoder(ClipEncoder):
         super().__init__()
         assert not isinstance(config.backbone, VideoModelConfig), "a video model sees clips as a whole"
         self.width, self.shape = config.width, (config.frames, *clip.shape)
-        stored = None if state is None else part_of(state, "backbone.")
+        stored = part_of(state, "backbone.")
         self.backbone = build_backbone(config.backbone, clip, state=stored)
         self.frozen = isinstance(self.backbone, FrozenEncoder) and self.backbone.frozen
         features = config.features

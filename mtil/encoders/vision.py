@@ -47,7 +47,7 @@ class CameraEncoders(nn.Module):
         super().__init__()
         self._keys = [camera.key for camera in cameras]
         count = 1 if config.shared else len(cameras)
-        stored = [None if state is None else part_of(state, f"encoders.{i}.") for i in range(count)]
+        stored = [part_of(state, f"encoders.{i}.") for i in range(count)]
         self.encoders = nn.ModuleList(build_image_encoder(config, condition=condition, state=each) for each in stored)
         self.offsets = nn.Embedding(len(cameras), condition) if config.shared else None
         self.widths = [encoder.width for encoder in self._each()]
@@ -103,9 +103,10 @@ def build_image_encoder(
             assert_never(config)
 
 
-def part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The state of the part of a module whose names begin so."""
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+def part_of(state: Mapping[str, Tensor] | None, prefix: str) -> dict[str, Tensor] | None:
+    """The state of the part of a module whose names begin so; None where there is nothing of it."""
+    found = {n.removeprefix(prefix): tensor for n, tensor in (state or {}).items() if n.startswith(prefix)}
+    return found or None
 
 
 def _unit(images: Shaped[Tensor, "N h w 3"]) -> Float[Tensor, "N 3 h w"]:

@@ -44,19 +44,19 @@ def run_data(policy: Policy, run: Path) -> RunData:
         CheckpointError: The run does not tell where its data are, or they are not those that it was trained on.
         DatasetError: The data cannot be read.
     """
-    config, seed = _read(run / "config.yaml")
-    store = DemoStore.of(config)
+    config, seed, started = _read(run / "config.yaml")
+    store = DemoStore.of(config, vocabulary=policy.spec if started else None)
     told = [(spec.clip, spec.goal, spec.task_names) for spec in (store.spec, policy.spec)]
     if told[0] != told[1]:
         raise CheckpointError(f"{config.path}: no longer holds the tasks and images that {run} was trained on")
     return RunData(config, store, *split(store, config, seed=seed))
 
 
-def _read(path: Path) -> tuple[DataConfig, int]:
-    """Where a run's data are, and the seed that split them."""
+def _read(path: Path) -> tuple[DataConfig, int, bool]:
+    """Where a run's data are, the seed that split them, and whether it started from a policy that knew other tasks."""
     found = read_yaml(path)
     try:
-        return DataConfig.model_validate(found["data"]), int(found["seed"])
+        return DataConfig.model_validate(found["data"]), int(found["seed"]), found.get("start") is not None
     except (KeyError, TypeError, ValueError, ValidationError, DatasetError) as error:
         problem = " ".join(str(error).split())
         raise CheckpointError(f"{path}: expected the configuration of a run with its data: {problem}") from None

@@ -93,7 +93,7 @@ def _untrained(policy: Policy, data: RunData, tasks: Sequence[str]) -> Showing:
     unknown = [task for task in tasks if task not in policy.spec.task_names]
     if not unknown:
         return {}
-    config = data.config.model_copy(update={"tasks": tuple(unknown)})
+    config = data.config.model_copy(update={"tasks": tuple(unknown), "rehearsal": None})
     store = DemoStore.of(config)
     if store.spec.clip != policy.spec.clip:
         raise CheckpointError(f"{config.path}: other images of {', '.join(unknown)} than the policy is shown")

@@ -46,7 +46,7 @@ from mtil.policies.trunk import build_trunk
 from mtil.types import DatasetSpec
 
 _VISION = "observation_encoder."
-_TASKS = "task_encoders._encoders."
+TASKS = "task_encoders._encoders."
 
 
 class Policy(nn.Module):
@@ -75,12 +75,12 @@ class Policy(nn.Module):
         self.config, self.spec = config, spec
         actions = spec.action.shape[0]
         parts = encoder_parts(config.task_encoder)
-        stored = {kind: None if state is None else part_of(state, f"{_TASKS}{kind}.") for kind in parts}
+        stored = {kind: part_of(state, f"{TASKS}{kind}.") for kind in parts}
         self.task_encoders = TaskEncoders(
             [build_task_encoder(part, spec, stored[kind], before=before) for kind, part in parts.items()]
         )
         condition = self.task_encoders.width
-        seen = None if state is None else part_of(state, _VISION)
+        seen = part_of(state, _VISION)
         self.observation_encoder = ObservationEncoder(
             spec.observations, points=config.points, images=config.image_encoder, condition=condition, state=seen
         )
@@ -259,7 +259,7 @@ def _renamed(policy: nn.Module, state: dict[str, Tensor], prefix: str, *_: objec
 
 def _present_names(state: Mapping[str, Tensor], config: PolicyConfig) -> dict[str, Tensor]:
     """A state under the names of now: once, policies could not see, and later, had one task encoder."""
-    moved = {"task_encoder.": f"{_TASKS}{next(iter(encoder_parts(config.task_encoder)))}."}
+    moved = {"task_encoder.": f"{TASKS}{next(iter(encoder_parts(config.task_encoder)))}."}
     if config.history == 1:  # of longer windows, the trunk took the features in another order
         moved[f"{_VISION}normalizers."] = f"{_VISION}state.normalizers."
 

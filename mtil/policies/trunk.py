@@ -22,8 +22,10 @@ class Trunk(nn.Module, ABC):
     Attributes:
         width: W.
         blocks: What it is stacked of.
+        entrance: Beginnings of the names of its weights that depend on which streams there are, and on their order.
     """
 
+    entrance: tuple[str, ...]
     width: int
     blocks: nn.ModuleList
 
@@ -43,6 +45,8 @@ class MLPTrunk(Trunk):
         history: H.
         condition: Z.
     """
+
+    entrance = ("input.",)
 
     def __init__(self, config: MLPTrunkConfig, *, streams: Sequence[int], history: int, condition: int) -> None:
         super().__init__()
@@ -95,6 +99,7 @@ class TransformerTrunk(Trunk):
         condition: Z.
     """
 
+    entrance = ("inputs.", "stream", "time")
     causal: Bool[Tensor, "L L"]
 
     def __init__(self, config: TransformerTrunkConfig, *, streams: Sequence[int], history: int, condition: int) -> None:

@@ -51,6 +51,16 @@ class TrainerConfig(Config):
     wandb: str | None = Field(default=None, description="Project to log to, if Weights & Biases is wanted")
 
 
+class StartConfig(Config):
+    """What a fine-tuning starts from: a policy, whose vocabulary the tasks of the data join."""
+
+    policy: str = Field(description="A run directory, a checkpoint, an export, or the id of an export on the Hub")
+    normalization: Literal["keep", "extend", "recompute"] = Field(
+        default="keep",
+        description="Of numbers: the policy's; over its data and these, weighing the same; or over these alone",
+    )
+
+
 class ExperimentConfig(Config):
     """A run, completely: the same file and seed give the same policy on the same machine."""
 
@@ -58,6 +68,7 @@ class ExperimentConfig(Config):
     suite: str | None = Field(
         default=None, description="Simulator that the tasks live in, for collection and evaluation"
     )
+    start: StartConfig | None = Field(default=None, description="A policy to start from; null: from scratch")
     data: DataConfig
     collection: CollectionConfig | None = Field(default=None, description="null: the data must be there")
     policy: PolicyConfig = PolicyConfig()

@@ -27,6 +27,7 @@ from mtil.training.config import ExperimentConfig
 from mtil.training.controls import examples_of_others
 from mtil.training.loggers import run_loggers
 from mtil.training.module import ImitationModule
+from mtil.training.start import started_from, starting_policy
 from mtil.training.trainer import build_trainer, fit, quiet
 from mtil.types import DatasetSpec
 
@@ -50,17 +51,19 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
     checkpoint = _resumable(config, run, resume=resume or not rank.first)
     ensure_data(config, console)
     seed_everything(config.seed, verbose=False)
+    trained = load_policy(checkpoint) if checkpoint else None
+    started = starting_policy(config.start) if config.start and not trained else None
     data = DemoDataModule(
         config.data,
         history=config.policy.history,
         chunk=config.policy.chunk,
         kinds=kind_weights(config.policy.task_encoder),
         frames=clip_frames(config.policy.task_encoder),
+        vocabulary=_vocabulary(config, trained or started),
         seed=config.seed,
     )
-    step = _step(checkpoint, data) if checkpoint else 0
-    policy = Policy(config.policy, data.store.spec)
-    policy.fit(data.statistics)
+    step = _step(trained, data) if trained else 0
+    policy = _policy(config, data, started, console)
     _announce(config, data, policy, run, step, console)
     with quiet():
         tasks = data.store.spec.task_names
@@ -173,11 +176,24 @@ def check_fits(loaded: LoadedPolicy, data: DemoDataModule) -> None:
         raise CheckpointError(f"{loaded.path}: {_difference(loaded.card.spec, data.store.spec)}")
 
 
-def _step(checkpoint: Path, data: DemoDataModule) -> int:
+def _step(loaded: LoadedPolicy, data: DemoDataModule) -> int:
     """The step of a checkpoint that was trained on this data."""
-    loaded = load_policy(checkpoint)
     check_fits(loaded, data)
     return loaded.step
+
+
+def _vocabulary(config: ExperimentConfig, earlier: LoadedPolicy | None) -> DatasetSpec | None:
+    """What the tasks of the data join, where a policy of other tasks is started from."""
+    return earlier.card.spec if config.start and earlier else None
+
+
+def _policy(config: ExperimentConfig, data: DemoDataModule, started: LoadedPolicy | None, console: Console) -> Policy:
+    """The policy to be trained, from scratch or from an earlier one. (A resumed run loads its weights afterwards.)"""
+    if config.start is not None and started is not None:
+        return started_from(started, config, data, console)
+    policy = Policy(config.policy, data.store.spec)
+    policy.fit(data.statistics)
+    return policy
 
 
 def _difference(trained: DatasetSpec, found: DatasetSpec) -> str:
@@ -194,7 +210,7 @@ def _announce(
 ) -> None:
     spec = data.store.spec
     console.print(
-        f"{len(spec.tasks)} tasks, {len(data.store.length)} demos, {len(data.train)} training and "
+        f"{_tasks(data)}, {len(data.store.length)} demos, {len(data.train)} training and "
         f"{len(data.validation)} validation windows; {parameter_counts(policy)}; {config.policy.head.kind} head, "
         f"conditioned on {', '.join(policy.kinds)}"
     )
@@ -204,6 +220,12 @@ def _announce(
             console.print(f"told otherwise than by {kind}, which they lack: {names}")
     if step:
         console.print(f"continuing [bold]{run}[/bold] at step {step:,}")
+
+
+def _tasks(data: DemoDataModule) -> str:
+    """How many there are, and of how many there are demonstrations, if not of all."""
+    known, shown = len(data.store.spec.tasks), len(data.store.task.unique())
+    return f"{known} tasks" if known == shown else f"{shown} of {known} tasks"
 
 
 def parameter_counts(policy: Policy) -> str:

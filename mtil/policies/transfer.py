@@ -1,0 +1,215 @@
+"""A policy that starts from an earlier one's weights: for more tasks, for other features, with other parts.
+
+Nothing happens silently: what was taken over, what is new and why, and what was not used is all told.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from mtil.data.statistics import FeatureStatistics
+from mtil.encoders.config import encoder_parts
+from mtil.encoders.normalizer import Normalizer
+from mtil.encoders.vision import part_of
+from mtil.policies.config import PolicyConfig
+from mtil.policies.heads import DiscretisedHead
+from mtil.policies.policy import TASKS, Policy
+from mtil.types import DatasetSpec, FeatureSpec
+
+Normalization = Literal["keep", "extend", "recompute"]
+State = Mapping[str, Tensor]
+
+_CAMERAS = "observation_encoder.cameras."
+_RANGE = ("head.low", "head.high")  # of a head that needs one, in normalised units
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What became of an earlier policy's weights.
+
+    Attributes:
+        policy: The new policy.
+        taken: Names of what it has of the earlier one.
+        new: By name of what it has not, why.
+        unused: Names of what the earlier one had, and it has not.
+    """
+
+    policy: Policy
+    taken: tuple[str, ...]
+    new: Mapping[str, str]
+    unused: tuple[str, ...]
+
+
+def transfer(
+    source: Policy,
+    config: PolicyConfig,
+    spec: DatasetSpec,
+    statistics: Mapping[str, FeatureStatistics],
+    *,
+    normalization: Normalization = "keep",
+) -> Transfer:
+    """A policy with everything of an earlier one that fits.
+
+    Weights fit where they have the same name, shape and meaning: those that depend on which features there are, and on
+    their order, do not where these are others. Numbers are normalised as the earlier policy did (`keep`), over its data
+    and the new, weighing the same (`extend`), or over the new data alone (`recompute`).
+
+    Args:
+        source: The earlier policy.
+        config: Architecture of the new one.
+        spec: What the data decide of it; its vocabulary holds the earlier one's.
+        statistics: Of the data.
+        normalization: Of states, actions and goals.
+
+    Raises:
+        ConfigError: The configuration does not fit the observations.
+        EncoderError: A pretrained model that the earlier policy lacks is missing, or is none.
+    """
+    replaced = dict(_replaced(source, config, spec))
+    state, unused = _fitting(source, spec, tuple(replaced))
+    policy = Policy(config, spec, state=state, before=source.spec)
+    policy.fit(statistics)
+    state = _inherited(policy, state, source.spec)
+    normalizers = {name: module for name, module in policy.named_modules() if isinstance(module, Normalizer)}
+    fitted = _fitted(normalizers, normalization)
+    own, taken, new = policy.state_dict(), {}, {}
+    for name, tensor in own.items():
+        why = fitted.get(name) or _why_new(name, tensor, state, replaced)
+        if why is None:
+            taken[name] = state[name]
+        else:
+            new[name] = why
+    policy.load_state_dict({**own, **taken})
+    if normalization == "extend":
+        _extend(policy, normalizers, state, source, statistics)
+    return Transfer(policy, tuple(taken), new, (*unused, *(name for name in state if name not in own)))
+
+
+def _replaced(source: Policy, config: PolicyConfig, spec: DatasetSpec) -> Iterator[tuple[str, str]]:
+    """Beginnings of the names of what means something else than it did, and why."""
+    before, old = source.spec, source.config
+    parts = encoder_parts(old.task_encoder)
+    for kind, part in encoder_parts(config.task_encoder).items():
+        if kind in parts and _network(parts[kind]) != _network(part):
+            yield f"{TASKS}{kind}.", f"another encoder of {kind}"
+    if _network(old.image_encoder) != _network(config.image_encoder):
+        yield _CAMERAS, "another image encoder"
+    if _keys(before, "image") != _keys(spec, "image"):
+        yield f"{_CAMERAS}offsets.", "other cameras"
+    for name in ("trunk", "head"):
+        if getattr(old, name).kind != getattr(config, name).kind:
+            yield f"{name}.", f"another {name}"
+    if (old.chunk, before.action.shape) != (config.chunk, spec.action.shape):
+        sizes = [f"{chunk} x {shape[0]}" for chunk, shape in _chunks(source, config, spec)]
+        yield "head.", f"{sizes[1]} actions, where there were {sizes[0]}"
+    if (old.history, old.points, _layout(before)) != (config.history, config.points, _layout(spec)):
+        for name in source.trunk.entrance:
+            yield f"trunk.{name}", "other observations"
+        yield "readout.layers.", "other observations"
+
+
+def _fitting(source: Policy, spec: DatasetSpec, replaced: tuple[str, ...]) -> tuple[dict[str, Tensor], list[str]]:
+    """The earlier policy's state under the names of now, and the names of what has none, or means something else."""
+    moves, state, unused = dict(_moves(source.spec, spec)), {}, []
+    if source.config.image_encoder.shared:
+        moves = {name: now for name, now in moves.items() if not name.startswith(_CAMERAS)}
+    for name, tensor in source.state_dict().items():
+        start = next((start for start in moves if name.startswith(start)), "")
+        now = moves.get(start, start)
+        moved = None if now is None else now + name.removeprefix(start)
+        if moved is None or moved.startswith(replaced):
+            unused.append(name)
+        else:
+            state[moved] = tensor
+    return state, unused
+
+
+def _moves(before: DatasetSpec, now: DatasetSpec) -> Iterator[tuple[str, str | None]]:
+    """Beginnings of names that tell features by their number, and what they begin with now, if the feature is there."""
+    numbered = {
+        "observation_encoder.state.normalizers.": (_keys(before, "state"), _keys(now, "state")),
+        f"{_CAMERAS}encoders.": (_keys(before, "image"), _keys(now, "image")),
+        f"{TASKS}goal.states.normalizers.": ([f.key for f in before.goal], [f.key for f in now.goal]),
+        "readout.normalizers.": ([f.key for f in before.targets], [f.key for f in now.targets]),
+    }
+    for start, (old, new) in numbered.items():
+        for number, key in enumerate(old):
+            yield f"{start}{number}.", f"{start}{new.index(key)}." if key in new else None
+
+
+def _inherited(policy: Policy, state: State, before: DatasetSpec) -> dict[str, Tensor]:
+    """The state with each task encoder's made to fit its vocabulary."""
+    found = dict(state)
+    for kind in policy.kinds:
+        part = part_of(state, f"{TASKS}{kind}.")
+        if part is not None:
+            own = policy.task_encoders[kind].inherit(part, before)
+            found |= {f"{TASKS}{kind}.{name}": tensor for name, tensor in own.items()}
+    return found
+
+
+def _fitted(normalizers: Mapping[str, Normalizer], normalization: Normalization) -> dict[str, str]:
+    """By name of what is fitted to the data instead of being taken over, how."""
+    if normalization == "keep":
+        return {}
+    how = "fitted to these data" if normalization == "recompute" else "fitted to both data"
+    return dict.fromkeys([*(f"{n}.{part}" for n in normalizers for part in ("shift", "scale")), *_RANGE], how)
+
+
+def _why_new(name: str, tensor: Tensor, state: State, replaced: Mapping[str, str]) -> str | None:
+    """Why a tensor is not taken over, if so."""
+    for start, why in replaced.items():
+        if name.startswith(start):
+            return why
+    if name not in state:
+        return "the policy had none"
+    before, now = (" x ".join(map(str, each.shape)) or "1" for each in (state[name], tensor))
+    return None if state[name].shape == tensor.shape else f"{now}, where there were {before}"
+
+
+@torch.no_grad()
+def _extend(
+    policy: Policy,
+    normalizers: Mapping[str, Normalizer],
+    state: State,
+    source: Policy,
+    statistics: Mapping[str, FeatureStatistics],
+) -> None:
+    """Let all normalisers, and the range of the head, take in the earlier policy's data."""
+    for name, normalizer in normalizers.items():
+        shift, scale = state.get(f"{name}.shift"), state.get(f"{name}.scale")
+        if shift is not None and scale is not None and shift.shape == normalizer.shift.shape:
+            normalizer.extend(shift, scale)
+    actions, head, earlier = statistics[policy.spec.action.key], policy.head, source.head
+    low, high = actions.low, actions.high
+    if isinstance(earlier, DiscretisedHead) and earlier.low.shape == low.shape:
+        low = torch.minimum(low, source.action_normalizer.inverse(earlier.low))
+        high = torch.maximum(high, source.action_normalizer.inverse(earlier.high))
+    head.fit(policy.action_normalizer(low), policy.action_normalizer(high))
+
+
+def _network(config: Any) -> tuple[object, ...]:
+    """What two configurations of an encoder agree in, if weights of one mean something to the other."""
+    backbone = getattr(config, "backbone", None)
+    own = (getattr(config, name, None) for name in ("kind", "model", "depth", "shared"))
+    return (*own, None if backbone is None else _network(backbone))
+
+
+def _keys(spec: DatasetSpec, kind: str) -> list[str]:
+    return [feature.key for feature in spec.observations if feature.kind == kind]
+
+
+def _layout(spec: DatasetSpec) -> list[tuple[object, ...]]:
+    """What the streams of features are made of; images of any size give as many features."""
+
+    def width(feature: FeatureSpec) -> Sequence[int]:
+        return feature.shape if feature.kind == "state" else ()
+
+    return [(feature.key, *width(feature)) for feature in spec.observations]
+
+
+def _chunks(source: Policy, config: PolicyConfig, spec: DatasetSpec) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    return (source.config.chunk, source.spec.action.shape), (config.chunk, spec.action.shape)

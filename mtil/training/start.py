@@ -1,0 +1,109 @@
+"""The policy that a fine-tuning starts from: checked, taken over, and told what became of it."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from mtil.data.datamodule import DemoDataModule
+from mtil.errors import CheckpointError, DatasetError, unknown
+from mtil.policies.checkpoint import LoadedPolicy, load_policy
+from mtil.policies.policy import TASKS, Policy
+from mtil.policies.transfer import Transfer, transfer
+from mtil.training.config import ExperimentConfig, StartConfig
+from mtil.types import DatasetSpec
+
+
+def starting_policy(start: StartConfig) -> LoadedPolicy:
+    """The policy named.
+
+    Raises:
+        CheckpointError: There is none, or it is damaged.
+    """
+    try:
+        return load_policy(Path(start.policy))
+    except CheckpointError as error:
+        raise CheckpointError(f"start.policy: {error}") from None
+
+
+def started_from(source: LoadedPolicy, config: ExperimentConfig, data: DemoDataModule, console: Console) -> Policy:
+    """A policy for the data that has everything of an earlier one that fits; the console is told what has not.
+
+    Raises:
+        CheckpointError: A task seems to have been renamed, or one to be rehearsed is none of the policy's.
+        MtilError: The configuration does not fit the data, or a pretrained model is missing.
+    """
+    assert config.start is not None, "there is something to start from"
+    before, tasks = source.card.spec, [data.store.spec.task_names[i] for i in data.store.task.unique().tolist()]
+    _check_rehearsed(before, data.store.rehearsed)
+    _check_names(before, data.store.spec)
+    how = config.start.normalization
+    found = transfer(source.policy, config.policy, data.store.spec, data.statistics, normalization=how)
+    console.print(
+        f"starting from [bold]{source.path}[/bold], step {source.step:,}; {', '.join(_joining(before, tasks, data))}"
+    )
+    console.print(_table(found))
+    return found.policy
+
+
+def _check_rehearsed(before: DatasetSpec, rehearsed: Sequence[str]) -> None:
+    for task in rehearsed:
+        if task not in before.task_names:
+            found = unknown("task of the policy", task, before.task_names)
+            raise DatasetError(f"data.rehearsal: {found}; a new task belongs in data.path")
+
+
+def _check_names(before: DatasetSpec, now: DatasetSpec) -> None:
+    """Two tasks that are told alike are one that was renamed, or no policy could tell them apart."""
+    known = {sentence: task.name for task in before.tasks for sentence in task.instructions}
+    for task in now.tasks:
+        for sentence in task.instructions:
+            other = known.get(sentence, task.name)
+            if other != task.name:
+                raise CheckpointError(
+                    f"task {task.name!r}: told by {sentence!r}, as the policy's task {other!r} is; give it that name "
+                    "if it is the same (tasks are matched by name), or another sentence if it is not"
+                )
+
+
+def _joining(before: DatasetSpec, tasks: Sequence[str], data: DemoDataModule) -> Iterator[str]:
+    """Which tasks are new, and what becomes of those that are not."""
+    new = [task for task in tasks if task not in before.task_names]
+    again = [task for task in tasks if task in before.task_names and task not in data.store.rehearsed]
+    yield f"{len(new)} tasks join its {len(before.tasks)}: {', '.join(new)}" if new else "no task is new to it"
+    if again:
+        yield f"with demonstrations of its own {', '.join(again)}"
+    if data.store.rehearsed:
+        yield f"{len(data.store.rehearsed)} are rehearsed"
+    without = len(set(before.task_names) - set(tasks))
+    if without:
+        yield f"{without} of its own are not: it may forget them"
+
+
+def _table(found: Transfer) -> Table:
+    """By part of the policy, how much was taken over, and why not the rest."""
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    table.add_column("part")
+    table.add_column("taken over", justify="right")
+    table.add_column("new", justify="right")
+    table.add_column("why")
+    sizes = {name: tensor.numel() for name, tensor in found.policy.state_dict().items()}
+    parts = list(dict.fromkeys(map(_part, sizes)))
+    for part in parts:
+        taken = sum(sizes[name] for name in found.taken if _part(name) == part)
+        new = sum(sizes[name] for name in found.new if _part(name) == part)
+        why = dict.fromkeys(reason for name, reason in found.new.items() if _part(name) == part)
+        table.add_row(part, f"{taken:,}", f"{new:,}", "; ".join(why))
+    if found.unused:
+        table.add_row(
+            "", "", "", f"not used of the earlier policy: {', '.join(dict.fromkeys(map(_part, found.unused)))}"
+        )
+    return table
+
+
+def _part(name: str) -> str:
+    """Which part of a policy a tensor belongs to; encoders are parts of their own."""
+    names = name.replace(TASKS, "task_encoders.").split(".")
+    return ".".join(names[: 2 if names[0].endswith(("encoder", "encoders")) else 1])
