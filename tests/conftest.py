@@ -79,6 +79,15 @@ def opposites(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def newcomers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of two tasks, with features as in `opposites`: `right`, as there, and `around`, which is new."""
+    folder = tmp_path_factory.mktemp("newcomers")
+    _write(folder, Task("around", ("go around",)), state=3, action=2, sign=-1.0)
+    _write(folder, Task("right", ("go right", "to the right, please")), state=3, action=2, sign=-1.0)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of a task with states of 3 and actions of 2, and one with states of 2 and actions of 1."""
     folder = tmp_path_factory.mktemp("mixed")

@@ -179,7 +179,7 @@ def _keys(files: list[TaskFile], wanted: Sequence[str] | None) -> list[str]:
     for file, features in zip(files, valid, strict=True):
         for key in chosen:
             if key not in features:
-                raise DatasetError(f"{file.path}: {unknown('observation', key, features)}")
+                raise DatasetError(f"{file.path}: data.observations: {unknown('observation', key, features)}")
     return chosen
 
 

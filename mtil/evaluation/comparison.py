@@ -13,6 +13,7 @@ from jaxtyping import Bool
 from mtil.errors import CheckpointError
 from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult, MeanResult, TaskResult
 from mtil.evaluation.paired import Difference, holm, mean_difference, mean_rate
+from mtil.evaluation.transfer import TransferResult, transfer_result
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Comparison:
         mean: Mean difference over these tasks.
         mean_of_such_tasks: The same with an interval over the tasks too, as if drawn from many; None for one task.
         discordance: Over all tasks, if there is one seed on each side.
+        transfer: What was gained and lost, if one side was trained on tasks that the other was not.
     """
 
     a: Side
@@ -97,6 +99,7 @@ class Comparison:
     mean: Difference
     mean_of_such_tasks: Difference | None
     discordance: Discordance | None
+    transfer: TransferResult | None
 
 
 def compare(a: Mapping[Path, EvaluationResult], b: Mapping[Path, EvaluationResult]) -> Comparison:
@@ -118,6 +121,7 @@ def compare(a: Mapping[Path, EvaluationResult], b: Mapping[Path, EvaluationResul
         mean=mean_difference(first, second),
         mean_of_such_tasks=mean_difference(first, second, tasks_vary=True) if several else None,
         discordance=_discordance(first, second),
+        transfer=transfer_result(names, (_protocols(a), _protocols(b)), (first, second)),
     )
 
 
@@ -208,9 +212,13 @@ def _successes(results: Sequence[EvaluationResult]) -> Bool[np.ndarray, "S T P"]
 def _side(results: Mapping[Path, EvaluationResult]) -> Side:
     return Side(
         files=tuple(results),
-        protocols=tuple(result.protocol for result in results.values()),
+        protocols=_protocols(results),
         rates=pooled([*results.values()]),
     )
+
+
+def _protocols(results: Mapping[Path, EvaluationResult]) -> tuple[EvaluationProtocol, ...]:
+    return tuple(result.protocol for result in results.values())
 
 
 def _task(name: str, results: Sequence[EvaluationResult], successes: Bool[np.ndarray, "S 1 P"]) -> TaskResult:

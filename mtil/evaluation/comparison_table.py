@@ -1,5 +1,6 @@
 """A comparison to read and to keep."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from mtil.evaluation.comparison import Comparison, Discordance, Side
 from mtil.evaluation.paired import Difference
+from mtil.evaluation.transfer import GroupChange, TransferResult
 
 _COMPARISON = TypeAdapter(Comparison)
 
@@ -60,6 +62,8 @@ def words(comparison: Comparison) -> str:
             f"On tasks like these, over which the interval then is too: {_points(such.difference)} points, "
             f"95% interval {_interval(such)}, p {_p(such.p)}."
         )
+    if comparison.transfer is not None:
+        lines += _transfer(comparison.transfer)
     return "\n".join([*lines, _tests(comparison)])
 
 
@@ -77,6 +81,31 @@ def _side(name: str, side: Side) -> str:
     told += f", {first.clips} clips of {first.videos or 'demonstrations held out'}" if first.clips else ""
     files = ", ".join(map(str, side.files))
     return f"{name}: {_percent(rate.rate)}% ({seeds}95% interval {interval}), told by {first.condition}{told}: {files}."
+
+
+def _transfer(found: TransferResult) -> Iterator[str]:
+    """What was gained and lost, each group of tasks in a line, and forgetting in one of its own."""
+    after, before = found.after.upper(), "AB".replace(found.after.upper(), "")
+    yield f"{_group(found.new)}: trained on by {after} alone, {_change(found.new, before, after)}."
+    if found.known is None or found.forgetting is None:
+        yield f"Forgetting: unknown; evaluate both on tasks that {before} was trained on, too."
+        return
+    yield f"{_group(found.known)}: trained on by both, {_change(found.known, before, after)}."
+    lost = found.forgetting
+    yield f"Forgetting, from {before} to {after}: {100 * lost.difference:.1f} points, 95% interval {_interval(lost)}."
+
+
+def _group(group: GroupChange) -> str:
+    count = len(group.tasks)
+    return "1 task" if count == 1 else f"{count} tasks"
+
+
+def _change(group: GroupChange, before: str, after: str) -> str:
+    rates = [
+        f"{name} {_percent(rate.rate)}% ({_percent(rate.low)} - {_percent(rate.high)})"
+        for name, rate in ((before, group.before), (after, group.after))
+    ]
+    return f"{', '.join(rates)}; {_points(group.change.difference)} points, 95% interval {_interval(group.change)}"
 
 
 def _over(comparison: Comparison) -> str:

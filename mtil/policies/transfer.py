@@ -95,7 +95,8 @@ def _replaced(source: Policy, config: PolicyConfig, spec: DatasetSpec) -> Iterat
     for kind, part in encoder_parts(config.task_encoder).items():
         if kind in parts and _network(parts[kind]) != _network(part):
             yield f"{TASKS}{kind}.", f"another encoder of {kind}"
-    if _network(old.image_encoder) != _network(config.image_encoder):
+    seen = bool(_keys(spec, "image")) and _network(old.image_encoder) != _network(config.image_encoder)
+    if seen:
         yield _CAMERAS, "another image encoder"
     if _keys(before, "image") != _keys(spec, "image"):
         yield f"{_CAMERAS}offsets.", "other cameras"
@@ -105,7 +106,7 @@ def _replaced(source: Policy, config: PolicyConfig, spec: DatasetSpec) -> Iterat
     if (old.chunk, before.action.shape) != (config.chunk, spec.action.shape):
         sizes = [f"{chunk} x {shape[0]}" for chunk, shape in _chunks(source, config, spec)]
         yield "head.", f"{sizes[1]} actions, where there were {sizes[0]}"
-    if (old.history, old.points, _layout(before)) != (config.history, config.points, _layout(spec)):
+    if seen or (old.history, old.points, _layout(before)) != (config.history, config.points, _layout(spec)):
         for name in source.trunk.entrance:
             yield f"trunk.{name}", "other observations"
         yield "readout.layers.", "other observations"

@@ -63,7 +63,7 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
         seed=config.seed,
     )
     step = _step(trained, data) if trained else 0
-    policy = _policy(config, data, started, console)
+    policy = trained.policy.train() if trained else _policy(config, data, started, console)
     _announce(config, data, policy, run, step, console)
     with quiet():
         tasks = data.store.spec.task_names
@@ -188,8 +188,8 @@ def _vocabulary(config: ExperimentConfig, earlier: LoadedPolicy | None) -> Datas
 
 
 def _policy(config: ExperimentConfig, data: DemoDataModule, started: LoadedPolicy | None, console: Console) -> Policy:
-    """The policy to be trained, from scratch or from an earlier one. (A resumed run loads its weights afterwards.)"""
-    if config.start is not None and started is not None:
+    """The policy to be trained, from scratch or from an earlier one."""
+    if started is not None:
         return started_from(started, config, data, console)
     policy = Policy(config.policy, data.store.spec)
     policy.fit(data.statistics)

@@ -72,3 +72,11 @@ def test_tasks_that_nobody_can_tell() -> None:
 def test_a_kind_that_tells_no_task() -> None:
     with pytest.raises(DatasetError, match=r"no task can be told by language; each needs `language_instruction`"):
         mix({"one_hot": 1.0, "language": 1.0}, language=(0, 0, 0))
+
+
+def test_tasks_without_examples_need_not_be_told() -> None:
+    counts: dict[DescriptorKind, np.ndarray] = {"one_hot": np.array([1, 0, 1]), "language": np.array([1, 0, 0])}
+    found = KindMix({"one_hot": 1.0, "language": 1.0}, counts, TASKS, present=np.array([True, False, True]))
+    np.testing.assert_allclose(found.shares, [[0.5, 0.5], [0, 0], [1, 0]])
+    with pytest.raises(DatasetError, match="no task can be told by language"):
+        KindMix({"one_hot": 1.0, "language": 1.0}, counts, TASKS, present=np.array([False, False, True]))

@@ -145,7 +145,9 @@ def test_a_state_that_only_some_tasks_have_is_told(write: Callable[[str], Path],
     with h5py.File(three_tasks / "zip.hdf5", "r+") as file:
         for demo in file["data"].values():  # pyright: ignore[reportAttributeAccessIssue]
             del demo["obs/camera"]
-    with pytest.raises(DatasetError, match=r"zip\.hdf5: unknown observation 'objects'; valid: proprio"):
+    with pytest.raises(
+        DatasetError, match=r"zip\.hdf5: data\.observations: unknown observation 'objects'; valid: proprio"
+    ):
         DemoStore.open(three_tasks)
     assert DemoStore.open(three_tasks, keys=["proprio"]).spec.task_names == ["lift", "push", "turn", "zip"]
 
@@ -155,7 +157,9 @@ def test_a_state_that_only_a_later_task_has_is_told(three_tasks: Path) -> None:
         with h5py.File(three_tasks / f"{name}.hdf5", "r+") as file:
             for demo in file["data"].values():  # pyright: ignore[reportAttributeAccessIssue]
                 del demo["obs/objects"]
-    with pytest.raises(DatasetError, match=r"lift\.hdf5: unknown observation 'objects'; valid: camera, proprio"):
+    with pytest.raises(
+        DatasetError, match=r"lift\.hdf5: data\.observations: unknown observation 'objects'; valid: camera, proprio"
+    ):
         DemoStore.open(three_tasks)
 
 
@@ -164,7 +168,7 @@ def test_a_state_that_only_a_later_task_has_is_told(three_tasks: Path) -> None:
     [
         (
             ["propio"],
-            r"lift\.hdf5: unknown observation 'propio'; did you mean 'proprio'\? valid: camera, objects, proprio",
+            r"lift\.hdf5: data\.observations: unknown observation 'propio'; did you mean 'proprio'\? valid: camera, objects, proprio",
         ),
         (["camera", "camra"], r"unknown observation 'camra'; did you mean 'camera'\? valid: camera, objects, proprio"),
         ([], r"no observations in data\.observations .*; found: camera, objects, proprio"),

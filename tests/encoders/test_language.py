@@ -12,10 +12,14 @@ from torch import Tensor
 from mtil.encoders.language import LanguageEncoder
 from mtil.encoders.language_model import embed_sentences
 from mtil.errors import EncoderError
+from mtil.types import DatasetSpec, FeatureSpec
 
 MINILM = "all-MiniLM-L6-v2"
 OPPOSITES = [(f"{thing}-open-v3", f"{thing}-close-v3") for thing in ("drawer", "window", "door")]
 Instructions = Mapping[str, Sequence[str]]
+
+
+SPEC = DatasetSpec((), (), FeatureSpec("actions", (1,), "float32", "action"), {})
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +111,22 @@ def test_known_sentences_need_no_language_model() -> None:
 def test_where_all_sentences_are_alike_nothing_is_blown_up(cache: Path) -> None:
     encoder = encoder_of(["go left"], embed_sentences(MINILM, ["go left"]), model=MINILM)
     assert (encoder.prepare(["go left", "go right"]) == 0).all()
+
+
+def test_sentences_that_join_change_no_others() -> None:
+    """The whitening stays what it was; the new sentences' embeddings are the new encoder's own."""
+    before = encoder_of(["open", "close"], torch.eye(3)[:2])
+    now = encoder_of(["open", "close", "lift"], torch.eye(3))
+    expected = before(before.prepare(["open", "close"]))
+    now.load_state_dict(now.inherit(before.state_dict(), SPEC))
+    assert torch.equal(now(now.prepare(["open", "close"])), expected)
+    assert torch.equal(now.embeddings, torch.eye(3))
+    assert now.prepare(["lift"]).isfinite().all()
+
+
+def test_a_state_of_before_the_whitening_was_kept_loads() -> None:
+    encoder = encoder_of(["open", "close"], torch.eye(3)[:2])
+    state = {name: tensor for name, tensor in encoder.state_dict().items() if name not in ("centre", "whitening")}
+    other = encoder_of(["open", "close"], torch.randn(2, 3))
+    other.load_state_dict(state)
+    assert torch.equal(other.prepare(["open", "close"]), encoder.prepare(["open", "close"]))

@@ -87,3 +87,17 @@ def test_is_kept_with_the_parameters() -> None:
     loaded.load_state_dict(trained.state_dict())
     assert torch.equal(loaded(rows()), trained(rows()))
     assert not list(trained.parameters())
+
+
+@pytest.mark.parametrize("mode", ["mean_std", "min_max"])
+def test_extended_it_is_that_of_both_data(mode: NormalizationMode) -> None:
+    """Of as many rows each."""
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(500, 3, generator=generator) * 2 + shift for shift in (-1, 4))
+    everything = torch.ones(1000, 3, dtype=torch.bool)
+    earlier, found, both = Normalizer(3), Normalizer(3), Normalizer(3)
+    for normalizer, values in ((earlier, first), (found, second), (both, torch.cat([first, second]))):
+        normalizer.fit(feature_statistics(values, everything[: len(values)]), mode, 1e-2)
+    found.extend(earlier.shift, earlier.scale)
+    torch.testing.assert_close(found.shift, both.shift)
+    torch.testing.assert_close(found.scale, both.scale)

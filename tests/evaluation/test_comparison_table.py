@@ -50,7 +50,7 @@ def test_words_say_what_the_intervals_are_over(comparison: Make) -> None:
 def test_json_holds_everything(comparison: Make, tmp_path: Path) -> None:
     found = comparison(1, 2)
     written = to_json(found)
-    assert list(written) == ["a", "b", "tasks", "mean", "mean_of_such_tasks", "discordance"]
+    assert list(written) == ["a", "b", "tasks", "mean", "mean_of_such_tasks", "discordance", "transfer"]
     assert list(written["a"]) == ["files", "protocols", "rates"]
     assert written["mean"] == asdict(found.mean)
     assert written["tasks"][0]["difference"] == asdict(found.tasks[0].difference)
