@@ -168,7 +168,7 @@ def test_a_state_that_only_a_later_task_has_is_told(three_tasks: Path) -> None:
     [
         (
             ["propio"],
-            r"lift\.hdf5: data\.observations: unknown observation 'propio'; did you mean 'proprio'\? valid: camera, objects, proprio",
+            r"lift\.hdf5: data\.observations: unknown observation 'propio'; did you mean 'proprio'\? valid: camera, ob",
         ),
         (["camera", "camra"], r"unknown observation 'camra'; did you mean 'camera'\? valid: camera, objects, proprio"),
         ([], r"no observations in data\.observations .*; found: camera, objects, proprio"),
