@@ -84,3 +84,21 @@ def test_the_demonstrations_are_unlikely_under_the_opposite_sentence(workshop: P
     for position in range(2):
         of_task = batch.task == position
         assert wrong[of_task].mean() > right[of_task].mean() + 5  # nats
+
+
+def test_a_third_task_joins_what_was_exported(workshop: Path) -> None:
+    """Exported, fine-tuned on a few demonstrations of another task, and compared with what it was."""
+    new, run, export = "window-open-v3", workshop / "finetuned", workshop / "export"
+    mtil("collect", "metaworld-mt10", "--out", workshop / "new", "--tasks", new, *COLLECTION)
+    mtil("export", workshop / "run", "--out", export)
+    settings = ("trainer.max_steps=300", "data.rehearsal.share=0.3", f"data.rehearsal.path={workshop / 'demos'}")
+    mtil("finetune", export, "--data", workshop / "new", *settings, "--out", run)
+    for policy, file in ((export, "before.json"), (run, "after.json")):
+        tasks = ("--tasks", f"{OPEN},{CLOSE},{new}", "--episodes", 2, "--workers", 1)
+        mtil("evaluate", policy, *tasks, "--json", workshop / file)
+    mtil("compare", workshop / "after.json", workshop / "before.json", "--json", workshop / "transfer.json")
+    found = json.loads((workshop / "transfer.json").read_text())["transfer"]
+    assert found["new"]["tasks"] == [new]
+    assert found["new"]["after"]["rate"] == 1
+    assert sorted(found["known"]["tasks"]) == sorted([OPEN, CLOSE])
+    assert found["forgetting"]["difference"] <= 0.5
