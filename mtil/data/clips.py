@@ -16,7 +16,7 @@ from mtil.data.store import DemoStore
 from mtil.data.videos import Videos
 from mtil.data.windows import spread
 
-Prepare = Callable[[Sequence[UInt8[np.ndarray, "F h w 3"]]], Shaped[Tensor, "N F ..."]]
+Prepare = Callable[[Sequence[UInt8[np.ndarray, "F h w 3"]]], Shaped[Tensor, "N ..."]]
 """What need be made of clips only once."""
 
 _VIDEO = -1  # in place of an episode
@@ -45,12 +45,12 @@ class Clips:
     length: Int[np.ndarray, " E"]
     videos: UInt8[np.ndarray, "_ F h w 3"] | None = None
     jitter: float = 0.0
-    prepared: Shaped[Tensor, "C F ..."] | None = None
+    prepared: Shaped[Tensor, "C ..."] | None = None
 
     def __len__(self) -> int:
         return len(self.task)
 
-    def take(self, clips: Int[np.ndarray, " N"], shares: Float[np.ndarray, "N F"]) -> Shaped[Tensor, "N F ..."]:
+    def take(self, clips: Int[np.ndarray, " N"], shares: Float[np.ndarray, "N F"]) -> Shaped[Tensor, "N ..."]:
         """Frames of the given clips as uint8 (N, F, h, w, 3), or what was prepared of them; copied.
 
         Args:

@@ -26,7 +26,7 @@ class Told(NamedTuple):
 
     descriptors: dict[str, Int[Tensor, " B"]]
     condition: Int[Tensor, " B"]
-    clips: Shaped[Tensor, "U F ..."] | None
+    clips: Shaped[Tensor, "U ..."] | None
     goals: Shaped[Tensor, "G ..."] | None
 
 

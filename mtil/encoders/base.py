@@ -29,10 +29,12 @@ class TaskEncoder(nn.Module, ABC, Generic[Descriptor]):
     Attributes:
         kind: The kind of descriptor that it takes.
         width: Size of z.
+        shared: Whether descriptors that several examples share are encoded once: it pays where one costs much.
     """
 
     kind: DescriptorKind
     width: int
+    shared: bool = False
 
     def fit(self, statistics: Mapping[str, FeatureStatistics], config: NormalizationConfig) -> None:
         """Fix the normalisation of descriptors that are numbers; most are not."""
@@ -64,6 +66,7 @@ class ClipEncoder(TaskEncoder[Clip]):
     """
 
     kind = "video"
+    shared = True
     shape: tuple[int, ...]
     frozen: bool
 

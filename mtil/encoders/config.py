@@ -6,6 +6,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from mtil.config import Config
 from mtil.data.kinds import DescriptorKind
+from mtil.encoders.tuning_config import FullTuning, PretrainedModelConfig, Tuning
 
 Channels = Annotated[int, Field(ge=16, multiple_of=16)]
 Keypoints = Annotated[int, Field(ge=1, description="Places in the image that the policy is told")]
@@ -33,25 +34,24 @@ class CNNConfig(_ImageEncoderConfig):
 
 
 class ResNetConfig(_ImageEncoderConfig):
-    """A residual network of torchvision's, trained as a whole, modulated by z after each of its four stages."""
+    """A residual network of torchvision's, modulated by z after each of its four stages."""
 
     kind: Literal["resnet"] = "resnet"
     depth: Literal[18, 34, 50] = 18
     weights: str | None = Field(
         default=None, description="torchvision's name of them, such as IMAGENET1K_V1, or a file; null: from scratch"
     )
+    tuning: Tuning = FullTuning()
     pooling: Literal["spatial_softmax", "average"] = "spatial_softmax"
     keypoints: Keypoints = 32
     strength: Strength = True
     resolution: Literal[4, 8, 16, 32] = Field(default=8, description="Pixels to a cell of the keypoints' maps")
 
 
-class PretrainedConfig(_ImageEncoderConfig):
+class PretrainedConfig(_ImageEncoderConfig, PretrainedModelConfig):
     """A vision model of Hugging Face's, whose tokens are pooled."""
 
     kind: Literal["pretrained"] = "pretrained"
-    model: str = Field(description="Id on the Hub, or local folder")
-    trainable: bool = Field(default=False, description="Whether its weights are trained, too")
     pooling: Literal["attention", "mean"] = "attention"
     width: PositiveInt = Field(default=256, multiple_of=32, description="Features of an image")
 
@@ -73,8 +73,8 @@ class UnconditionalConfig(Config):
     width: PositiveInt = Field(default=64, description="Size of z")
 
 
-class LanguageConfig(Config):
-    """A frozen sentence embedding and a trained projection of it."""
+class LanguageConfig(PretrainedModelConfig):
+    """A sentence embedding and a trained projection of it."""
 
     kind: Literal["language"] = "language"
     model: str = Field(default="all-MiniLM-L6-v2", description="A Hugging Face text encoder: id or local folder")
@@ -82,12 +82,10 @@ class LanguageConfig(Config):
     hidden: PositiveInt = Field(default=256, description="Width of the projection's hidden layer")
 
 
-class VideoModelConfig(Config):
+class VideoModelConfig(PretrainedModelConfig):
     """A video model of Hugging Face's, which sees a clip as a whole; its tokens are pooled."""
 
     kind: Literal["video_model"] = "video_model"
-    model: str = Field(description="Id on the Hub, or local folder")
-    trainable: bool = Field(default=False, description="Whether its weights are trained, too")
 
 
 ClipBackboneConfig = Annotated[

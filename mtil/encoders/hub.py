@@ -14,6 +14,9 @@ import torch
 from mtil.errors import EncoderError
 
 MODEL_FILES: tuple[str, ...] = ("*.safetensors", "*.json", "*.txt", "*.model")
+POOLING = "1_Pooling/config.json"  # how sentence-transformers pool tokens
+TRAINING = "config.yaml"  # how a policy was trained
+_FOLDERS = "[!1]*/*"  # exports to other formats, and so on
 
 
 def locate(model: str) -> Path:
@@ -53,9 +56,8 @@ def _snapshot(model: str) -> Path:
     from huggingface_hub import snapshot_download
 
     def snapshot(*, local: bool) -> Path:
-        patterns = list(MODEL_FILES)
-        folder = snapshot_download(model, allow_patterns=patterns, ignore_patterns="*/*", local_files_only=local)
-        return Path(folder)
+        files = [*MODEL_FILES, POOLING, TRAINING]
+        return Path(snapshot_download(model, allow_patterns=files, ignore_patterns=_FOLDERS, local_files_only=local))
 
     with contextlib.suppress(OSError, EncoderError):  # not there, or only in part
         return checked(snapshot(local=True), model)
@@ -71,20 +73,21 @@ def checked(folder: Path, model: str) -> Path:
     return folder
 
 
-def load_network(folder: Path, *, spare: str, config: Any = None) -> torch.nn.Module:
+def load_network(folder: Path, *, spare: str, config: Any = None, kind: Any = None) -> torch.nn.Module:
     """The network of a folder, in single precision.
 
     Args:
         folder: As `locate` gives it.
         spare: Beginning of the names of weights that are not used, and may be missing.
         config: Its configuration, if not that of the folder.
+        kind: Its class, if not the one that transformers takes for such a configuration.
 
     Raises:
         Exception: Of many kinds; transformers promises no list.
     """
     from transformers import AutoModel
 
-    network, report = AutoModel.from_pretrained(
+    network, report = (kind or AutoModel).from_pretrained(
         folder,
         config=config,
         local_files_only=True,

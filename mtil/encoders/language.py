@@ -54,10 +54,8 @@ class LanguageEncoder(TaskEncoder[str]):
         self._rows = {sentence: row for row, sentence in enumerate(sentences)}
         self.register_buffer("embeddings", _embeddings(model, sentences, known or {}))
         self.register_buffer("centre", self.embeddings.mean(0))
-        self.register_buffer("whitening", _whitening(self.embeddings - self.centre))
-        self.projection = nn.Sequential(
-            nn.Linear(self.embeddings.shape[1], hidden), nn.GELU(), nn.Linear(hidden, width), nn.LayerNorm(width)
-        )
+        self.register_buffer("whitening", whitening_of(self.embeddings - self.centre))
+        self.projection = projection(self.embeddings.shape[1], hidden=hidden, width=width)
         self.register_load_state_dict_pre_hook(_with_whitening)
 
     def prepare(self, descriptors: Sequence[str]) -> Float[Tensor, "N E"]:
@@ -77,6 +75,11 @@ class LanguageEncoder(TaskEncoder[str]):
         return {**state, "embeddings": self.embeddings}
 
 
+def projection(features: int, *, hidden: int, width: int) -> nn.Sequential:
+    """What makes z of a whitened embedding."""
+    return nn.Sequential(nn.Linear(features, hidden), nn.GELU(), nn.Linear(hidden, width), nn.LayerNorm(width))
+
+
 def _embeddings(model: str, sentences: Sequence[str], known: Mapping[str, Float[Tensor, " E"]]) -> Float[Tensor, "N E"]:
     """Embeddings of sentences, those that are not known computed."""
     new = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
@@ -90,10 +93,10 @@ def _with_whitening(_: nn.Module, state: dict[str, Tensor], prefix: str, *__: ob
     if f"{prefix}embeddings" in state and f"{prefix}whitening" not in state:
         embeddings = state[f"{prefix}embeddings"]
         centre = state[f"{prefix}centre"] = embeddings.mean(0)
-        state[f"{prefix}whitening"] = _whitening(embeddings - centre)
+        state[f"{prefix}whitening"] = whitening_of(embeddings - centre)
 
 
-def _whitening(centred: Float[Tensor, "S E"]) -> Float[Tensor, "E E"]:
+def whitening_of(centred: Float[Tensor, "S E"]) -> Float[Tensor, "E E"]:
     """The symmetric matrix whose gain along a direction of variance v is `sqrt(v) / (v + mean v)`, up to scale."""
     exact = centred.double()
     variance, direction = torch.linalg.eigh(exact.T @ exact / len(exact))

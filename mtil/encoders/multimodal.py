@@ -65,8 +65,8 @@ class TaskEncoders(nn.Module):
     def _embed(
         self, kind: DescriptorKind, prepared: Mapping[str, Shaped[Tensor, "_ ..."]], rows: Int[Tensor, " B"]
     ) -> Float[Tensor, "B Z"]:
-        """Embeddings by one encoder; of clips, which cost the most and which many examples share, each one once."""
-        if kind != "video":
+        """Embeddings by one encoder; of descriptors that cost much and that many examples share, each one once."""
+        if not self[kind].shared:
             return self[kind](prepared[kind][rows])
         needed, row = rows.unique(return_inverse=True)
         return self[kind](prepared[kind][needed])[row]

@@ -15,22 +15,24 @@ from mtil.encoders.config import PretrainedConfig
 from mtil.encoders.film import FiLM
 from mtil.encoders.image import FrozenEncoder
 from mtil.encoders.pooling import AttentionPool, MeanPool
-from mtil.encoders.vision_model import ARCHITECTURE, architecture, as_expected, fetch, freeze_what_is_not_used, restore
+from mtil.encoders.tuning import TunedEncoder, tune
+from mtil.encoders.tuning_config import FrozenTuning
+from mtil.encoders.vision_model import ARCHITECTURE, architecture, as_expected, fetch, restore
 
 
-class PretrainedEncoder(FrozenEncoder):
+class PretrainedEncoder(TunedEncoder, FrozenEncoder):
     """A vision model, its patches pooled and modulated by z.
 
     The whole image is resized to what the model was trained on, never cropped. The model's configuration is part of the
     state, as JSON in bytes, so that a policy is loaded without the model's files.
 
     Args:
-        config: Which model, whether it is trained, how it is pooled.
+        config: Which model, how it is trained along, how it is pooled.
         condition: Z.
         state: Of such an encoder, where it is to be loaded: the model is then not looked up.
 
     Raises:
-        EncoderError: The model is missing, incomplete, or sees no images.
+        EncoderError: The model is missing, incomplete, or sees no images; or has no such layers as LoRA is to adapt.
         CheckpointError: The state is of another kind of encoder.
     """
 
@@ -42,12 +44,10 @@ class PretrainedEncoder(FrozenEncoder):
         super().__init__()
         fetched = fetch(config.model, use="an image encoder") if state is None else restore(state)
         self.network, self._expects = fetched
-        self.frozen = not config.trainable
-        self.network.requires_grad_(config.trainable)
-        if config.trainable:
-            size = self._expects.size
-            freeze_what_is_not_used(self.network, torch.zeros(1, 3, size, size))
+        self.tuning, self.frozen = config.tuning, isinstance(config.tuning, FrozenTuning)
         self.register_buffer(ARCHITECTURE, architecture(self.network, self._expects))
+        example = torch.zeros(1, 3, self._expects.size, self._expects.size)
+        tune(self.network, config.tuning, features=lambda: self._seen(example), what=config.model)
         features = _features(self.network)
         pool = AttentionPool if config.pooling == "attention" else MeanPool
         self.pool: AttentionPool | MeanPool = pool(features, config.width)
@@ -55,17 +55,14 @@ class PretrainedEncoder(FrozenEncoder):
         self.width = config.width
         self.train()
 
-    def train(self, mode: bool = True) -> "PretrainedEncoder":
-        """The model stays in evaluation mode, trained or not: it must not take statistics of batches (see `resnet`)."""
-        super().train(mode)
-        self.network.eval()
-        return self
-
     def look(self, images: Float[Tensor, "N 3 h w"]) -> Float[Tensor, "N D _ _"]:
         scaled = as_expected(images, self._expects)
         with torch.set_grad_enabled(not self.frozen and torch.is_grad_enabled()):
-            found = self.network(pixel_values=scaled).last_hidden_state
+            found = self._seen(scaled)
         return self.pool.kept(_patches(found, self.network.config, self._expects.size))
+
+    def _seen(self, images: Float[Tensor, "N 3 _ _"]) -> Float[Tensor, "N ..."]:
+        return self.network(pixel_values=images).last_hidden_state
 
     def read(self, looked: Float[Tensor, "N D _ _"], z: Float[Tensor, "N Z"]) -> Float[Tensor, "N F"]:
         pooled = self.pool(looked)

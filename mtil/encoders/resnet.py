@@ -20,6 +20,7 @@ from mtil.encoders.film import FiLM
 from mtil.encoders.hub import reason
 from mtil.encoders.image import ImageEncoder
 from mtil.encoders.pooling import Keypoints
+from mtil.encoders.tuning import TunedEncoder, tune
 from mtil.errors import EncoderError, unknown
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which the published weights were trained on
@@ -27,7 +28,7 @@ _FINEST = 4  # pixels to a cell of the first stage
 _GROUP = 16  # channels normalised together
 
 
-class ResNetEncoder(ImageEncoder):
+class ResNetEncoder(TunedEncoder, ImageEncoder):
     """A ResNet without its classifier; `(1 + gamma(z)) x + beta(z)` follows each of its stages.
 
     No layer keeps statistics of batches: they would differ between training and acting, and the average of the weights
@@ -56,6 +57,9 @@ class ResNetEncoder(ImageEncoder):
         classifier, self.network.fc = self.network.fc, nn.Identity()
         if config.weights and fetch:
             _fill(self.network, name, config.weights)
+        self.tuning = config.tuning
+        example = torch.zeros(1, 3, 32, 32)
+        tune(self.network, config.tuning, features=lambda: self.network(example), what=name)
         channels = [classifier.in_features // 2**i for i in (3, 2, 1, 0)]
         self.films = nn.ModuleList(FiLM(condition, each) for each in channels) if config.film else None
         self._first = [4, 8, 16, 32].index(config.resolution)

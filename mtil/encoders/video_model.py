@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from mtil.encoders.base import Clip, ClipEncoder
 from mtil.encoders.config import VideoConfig, VideoModelConfig
 from mtil.encoders.pooling import AttentionPool
-from mtil.encoders.vision_model import ARCHITECTURE, architecture, as_expected, fetch, freeze_what_is_not_used, restore
+from mtil.encoders.tuning import TunedEncoder, tune
+from mtil.encoders.tuning_config import FrozenTuning
+from mtil.encoders.vision_model import ARCHITECTURE, architecture, as_expected, fetch, restore
 from mtil.errors import EncoderError
 from mtil.types import FeatureSpec
 
 
-class VideoModelEncoder(ClipEncoder):
+class VideoModelEncoder(TunedEncoder, ClipEncoder):
     """A video model, its tokens pooled by learned queries, and projected.
 
     Args:
@@ -42,26 +44,18 @@ class VideoModelEncoder(ClipEncoder):
         self.width, self.shape = config.width, (config.frames, *clip.shape)
         fetched = fetch(backbone.model, use="an encoder of videos") if state is None else restore(state)
         self.network, self._expects = fetched
-        self.frozen = not backbone.trainable
+        self.tuning, self.frozen = backbone.tuning, isinstance(backbone.tuning, FrozenTuning)
         predicts = "skip_predictor" in signature(self.network.forward).parameters  # V-JEPA's, which is not used
         self._options = {"skip_predictor": True} if predicts else {}
-        self.network.requires_grad_(backbone.trainable)
         self._check_frames(backbone.model)
-        if backbone.trainable:
-            size = self._expects.size
-            freeze_what_is_not_used(self.network, torch.zeros(1, config.frames, 3, size, size), **self._options)
         self.register_buffer(ARCHITECTURE, architecture(self.network, self._expects))
+        example = torch.zeros(1, config.frames, 3, self._expects.size, self._expects.size)
+        tune(self.network, backbone.tuning, features=lambda: self._seen(example), what=backbone.model)
         self.pool = AttentionPool(self.network.config.hidden_size, config.features)
         self.output = nn.Sequential(
             nn.LayerNorm(config.features), nn.Linear(config.features, config.width), nn.LayerNorm(config.width)
         )
         self.train()
-
-    def train(self, mode: bool = True) -> "VideoModelEncoder":
-        """The model stays in evaluation mode, trained or not."""
-        super().train(mode)
-        self.network.eval()
-        return self
 
     def prepare(self, descriptors: Sequence[Clip]) -> Shaped[Tensor, "N ..."]:
         clips = self.stacked(descriptors)
@@ -75,7 +69,10 @@ class VideoModelEncoder(ClipEncoder):
         pixels = clips.flatten(0, 1).permute(0, 3, 1, 2).to(next(self.parameters()).dtype) / 255
         scaled = as_expected(pixels, self._expects).unflatten(0, clips.shape[:2])
         with torch.set_grad_enabled(not self.frozen and torch.is_grad_enabled()):
-            return self.network(**{self.network.main_input_name: scaled}, **self._options).last_hidden_state
+            return self._seen(scaled)
+
+    def _seen(self, scaled: Float[Tensor, "N F 3 _ _"]) -> Float[Tensor, "N L D"]:
+        return self.network(**{self.network.main_input_name: scaled}, **self._options).last_hidden_state
 
     def _check_frames(self, model: str) -> None:
         """Check that the model sees videos, and clips of so many frames."""

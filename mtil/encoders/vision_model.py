@@ -60,23 +60,6 @@ def restore(state: Mapping[str, Tensor]) -> tuple[nn.Module, Preprocessing]:
     return network, Preprocessing(written["size"], tuple(written["mean"]), tuple(written["std"]))
 
 
-def freeze_what_is_not_used(network: Any, example: Tensor, **options: Any) -> None:
-    """Leave out of the training what features do not depend on, such as a classification token's layers.
-
-    Several ranks wait for the gradient of every weight that is trained.
-
-    Args:
-        network: Whose weights are trained.
-        example: An input.
-        options: Of its forward pass.
-    """
-    weights = list(network.parameters())
-    found = network.eval()(**{network.main_input_name: example}, **options).last_hidden_state.sum()
-    gradients = torch.autograd.grad(found, weights, allow_unused=True)
-    for weight, gradient in zip(weights, gradients, strict=True):
-        weight.requires_grad_(gradient is not None)
-
-
 def architecture(network: Any, expects: Preprocessing) -> Tensor:
     """What `restore` builds the network of: JSON, in bytes, as part of a state."""
     described = {name: value for name, value in network.config.to_dict().items() if not name.startswith("_")}

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mtil.encoders.hub import from_hub
+from mtil.encoders.hub import TRAINING, from_hub
 from mtil.errors import CheckpointError, EncoderError
 from mtil.policies.card import Card
-from mtil.policies.export import TRAINING, WEIGHTS, read_export
+from mtil.policies.export import WEIGHTS, read_export
 from mtil.policies.policy import Policy
 
 CARD = "mtil"

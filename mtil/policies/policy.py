@@ -32,6 +32,8 @@ from mtil.encoders.multimodal import TaskEncoders
 from mtil.encoders.normalizer import Normalizer
 from mtil.encoders.observation import ObservationEncoder
 from mtil.encoders.one_hot import OneHotEncoder
+from mtil.encoders.tuned_language import TunedLanguageEncoder
+from mtil.encoders.tuning_config import FullTuning, LoRATuning
 from mtil.encoders.unconditional import UnconditionalEncoder
 from mtil.encoders.video import VideoEncoder
 from mtil.encoders.video_model import VideoModelEncoder
@@ -293,6 +295,8 @@ def build_task_encoder(
     match config:
         case OneHotConfig():
             return OneHotEncoder(spec.task_names, width=config.width)
+        case LanguageConfig(tuning=LoRATuning() | FullTuning()):
+            return TunedLanguageEncoder(config, descriptor_table("language", spec).rows, state=state)
         case LanguageConfig():
             sentences = descriptor_table("language", spec).rows
             embedded = descriptor_table("language", before or spec).rows

@@ -13,6 +13,7 @@ from torch import Tensor
 from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.config import encoder_parts
 from mtil.encoders.normalizer import Normalizer
+from mtil.encoders.tuning import merged, with_base_layers
 from mtil.encoders.vision import part_of
 from mtil.policies.config import PolicyConfig
 from mtil.policies.heads import DiscretisedHead
@@ -72,7 +73,7 @@ def transfer(
     state, unused = _fitting(source, spec, tuple(replaced))
     policy = Policy(config, spec, state=state, before=source.spec)
     policy.fit(statistics)
-    state = _inherited(policy, state, source.spec)
+    state = with_base_layers(_inherited(policy, state, source.spec), policy)
     normalizers = {name: module for name, module in policy.named_modules() if isinstance(module, Normalizer)}
     fitted = _fitted(normalizers, normalization)
     own, taken, new = policy.state_dict(), {}, {}
@@ -86,6 +87,12 @@ def transfer(
     if normalization == "extend":
         _extend(policy, normalizers, state, source, statistics)
     return Transfer(policy, tuple(taken), new, (*unused, *(name for name in state if name not in own)))
+
+
+def part_name(name: str) -> str:
+    """Which part of a policy a tensor belongs to, by its name; each task encoder, and each kind of stream, is one."""
+    names = name.replace(TASKS, "task_encoders.").split(".")
+    return ".".join(names[: 2 if names[0].endswith(("encoder", "encoders")) else 1])
 
 
 def _replaced(source: Policy, config: PolicyConfig, spec: DatasetSpec) -> Iterator[tuple[str, str]]:
@@ -117,7 +124,7 @@ def _fitting(source: Policy, spec: DatasetSpec, replaced: tuple[str, ...]) -> tu
     moves, state, unused = dict(_moves(source.spec, spec)), {}, []
     if source.config.image_encoder.shared:
         moves = {name: now for name, now in moves.items() if not name.startswith(_CAMERAS)}
-    for name, tensor in source.state_dict().items():
+    for name, tensor in merged(source).items():
         start = next((start for start in moves if name.startswith(start)), "")
         now = moves.get(start, start)
         moved = None if now is None else now + name.removeprefix(start)

@@ -18,6 +18,9 @@ class OptimizerConfig(Config):
     weight_decay: NonNegativeFloat = 1e-4
     warmup_steps: NonNegativeInt = 200
     gradient_clip: PositiveFloat = Field(default=1.0, description="Largest norm of the gradient")
+    frozen: tuple[str, ...] = Field(
+        default=(), description="Patterns of names of the policy's parameters that are not trained, such as trunk.*"
+    )
     ema_decay: float = Field(default=0.999, ge=0, lt=1, description="Of the exponential moving average of the weights")
 
 

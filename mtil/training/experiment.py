@@ -27,6 +27,8 @@ from mtil.training.config import ExperimentConfig
 from mtil.training.controls import examples_of_others
 from mtil.training.loggers import run_loggers
 from mtil.training.module import ImitationModule
+from mtil.training.optimizer import freeze
+from mtil.training.parameters import parameter_table
 from mtil.training.start import started_from, starting_policy
 from mtil.training.trainer import build_trainer, fit, quiet
 from mtil.types import DatasetSpec
@@ -64,6 +66,7 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
     )
     step = _step(trained, data) if trained else 0
     policy = trained.policy.train() if trained else _policy(config, data, started, console)
+    freeze(policy, config.optimizer.frozen)
     _announce(config, data, policy, run, step, console)
     with quiet():
         tasks = data.store.spec.task_names
@@ -214,6 +217,9 @@ def _announce(
         f"{len(data.validation)} validation windows; {parameter_counts(policy)}; {config.policy.head.kind} head, "
         f"conditioned on {', '.join(policy.kinds)}"
     )
+    table = parameter_table(policy, config.optimizer)
+    if table is not None:
+        console.print(table)
     for kind, tasks in data.train.lacking.items():
         if tasks:
             names = ", ".join(spec.task_names[task] for task in tasks)

@@ -10,7 +10,6 @@ from jaxtyping import Float, Shaped
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from mtil.data.augment import augment
 from mtil.data.batch import Batch
@@ -24,7 +23,7 @@ from mtil.policies.checkpoint import CARD
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig
 from mtil.training.controls import validation_controls
-from mtil.training.schedule import warmup_cosine
+from mtil.training.optimizer import build_optimizer
 from mtil.training.sharding import shard
 
 
@@ -137,15 +136,7 @@ class ImitationModule(LightningModule):
         seed_generators(self._config.seed, draw, rank=self.global_rank)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        config = self._config.optimizer
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        groups = [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        fused = self._config.trainer.precision == "32-true"  # else Lightning could not clip the gradients
-        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
-        schedule = LambdaLR(optimizer, warmup_cosine(config.warmup_steps, self._config.trainer.max_steps))
+        optimizer, schedule = build_optimizer(self, self._config)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from rich.table import Table
 from mtil.data.datamodule import DemoDataModule
 from mtil.errors import CheckpointError, DatasetError, unknown
 from mtil.policies.checkpoint import LoadedPolicy, load_policy
-from mtil.policies.policy import TASKS, Policy
-from mtil.policies.transfer import Transfer, transfer
+from mtil.policies.policy import Policy
+from mtil.policies.transfer import Transfer, part_name, transfer
 from mtil.training.config import ExperimentConfig, StartConfig
 from mtil.types import DatasetSpec
 
@@ -90,20 +90,14 @@ def _table(found: Transfer) -> Table:
     table.add_column("new", justify="right")
     table.add_column("why")
     sizes = {name: tensor.numel() for name, tensor in found.policy.state_dict().items()}
-    parts = list(dict.fromkeys(map(_part, sizes)))
+    parts = list(dict.fromkeys(map(part_name, sizes)))
     for part in parts:
-        taken = sum(sizes[name] for name in found.taken if _part(name) == part)
-        new = sum(sizes[name] for name in found.new if _part(name) == part)
-        why = dict.fromkeys(reason for name, reason in found.new.items() if _part(name) == part)
+        taken = sum(sizes[name] for name in found.taken if part_name(name) == part)
+        new = sum(sizes[name] for name in found.new if part_name(name) == part)
+        why = dict.fromkeys(reason for name, reason in found.new.items() if part_name(name) == part)
         table.add_row(part, f"{taken:,}", f"{new:,}", "; ".join(why))
     if found.unused:
         table.add_row(
-            "", "", "", f"not used of the earlier policy: {', '.join(dict.fromkeys(map(_part, found.unused)))}"
+            "", "", "", f"not used of the earlier policy: {', '.join(dict.fromkeys(map(part_name, found.unused)))}"
         )
     return table
-
-
-def _part(name: str) -> str:
-    """Which part of a policy a tensor belongs to; encoders are parts of their own."""
-    names = name.replace(TASKS, "task_encoders.").split(".")
-    return ".".join(names[: 2 if names[0].endswith(("encoder", "encoders")) else 1])

@@ -29,13 +29,13 @@ CASES: dict[str, Case] = {
     "resnet": lambda _: ResNetConfig(keypoints=4),
     "resnet, averaged": lambda _: ResNetConfig(pooling="average"),
     "vit": pretrained("vit"),
-    "vit, trained": pretrained("vit", trainable=True),
+    "vit, trained": pretrained("vit", tuning={"kind": "full"}),
     "dinov2, averaged": pretrained("dinov2", pooling="mean"),
     "clip": pretrained("clip"),
     "clip's vision": pretrained("clip_vision"),
-    "clip, trained": pretrained("clip", trainable=True),
+    "clip, trained": pretrained("clip", tuning={"kind": "full"}),
     "residual": pretrained("resnet"),
-    "residual, trained": pretrained("resnet", trainable=True),
+    "residual, trained": pretrained("resnet", tuning={"kind": "full"}),
 }
 
 

@@ -45,13 +45,14 @@ def test_pools_the_patches_that_the_model_gives(vision_models: Path, name: str) 
 
 def test_frozen_models_stay_as_they_are(vision_models: Path) -> None:
     encoder = make(vision_models / "vit").train()
-    assert not encoder.network.training
+    assert not any(module.training for module in encoder.network.modules())
     assert not any(parameter.requires_grad for parameter in encoder.network.parameters())
+    assert isinstance(encoder.pool, torch.nn.Module)
     assert encoder.pool.training
 
 
 def test_what_the_patches_do_not_depend_on_is_not_trained(vision_models: Path) -> None:
-    network = make(vision_models / "vit", trainable=True).train().network
+    network = make(vision_models / "vit", tuning={"kind": "full"}).train().network
     frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
     assert frozen == {"pooler.dense.weight", "pooler.dense.bias"}
 

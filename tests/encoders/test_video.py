@@ -13,16 +13,22 @@ from mtil.types import FeatureSpec
 CLIPS = list(np.random.default_rng(0).integers(256, size=(5, 3, 20, 24, 3), dtype=np.uint8))
 
 
-def make(folder: Path, *, trainable: bool) -> VideoEncoder:
+def make(folder: Path, *, tuning: str) -> VideoEncoder:
     torch.manual_seed(0)
-    backbone = {"kind": "pretrained", "model": str(folder), "width": 32, "film": False, "trainable": trainable}
+    backbone = {
+        "kind": "pretrained",
+        "model": str(folder),
+        "width": 32,
+        "film": False,
+        "tuning": {"kind": tuning},
+    }
     config = VideoConfig.model_validate({"width": 8, "frames": 3, "features": 16, "heads": 2, "backbone": backbone})
     return VideoEncoder(config, FeatureSpec("camera", (20, 24, 3), "uint8", "image"))
 
 
 @pytest.mark.parametrize("name", ["vit", "resnet"])
 def test_what_was_looked_at_is_encoded_as_if_it_were_seen(vision_models: Path, name: str) -> None:
-    encoder = make(vision_models / name, trainable=False)
+    encoder = make(vision_models / name, tuning="frozen")
     prepared = encoder.prepare(CLIPS)
     assert encoder.frozen
     assert prepared.is_floating_point()
@@ -33,7 +39,7 @@ def test_what_was_looked_at_is_encoded_as_if_it_were_seen(vision_models: Path, n
 
 
 def test_what_reads_it_learns(vision_models: Path) -> None:
-    encoder = make(vision_models / "vit", trainable=False)
+    encoder = make(vision_models / "vit", tuning="frozen")
     encoder(encoder.prepare(CLIPS)).square().sum().backward()
     trained = {name for name, parameter in encoder.named_parameters() if parameter.requires_grad}
     assert trained
@@ -42,6 +48,6 @@ def test_what_reads_it_learns(vision_models: Path) -> None:
 
 
 def test_what_is_trained_sees_each_time(vision_models: Path) -> None:
-    encoder = make(vision_models / "vit", trainable=True)
+    encoder = make(vision_models / "vit", tuning="full")
     assert not encoder.frozen
     assert encoder.prepare(CLIPS).dtype == torch.uint8

@@ -17,14 +17,14 @@ CLIPS = list(np.random.default_rng(0).integers(256, size=(3, 4, 20, 24, 3), dtyp
 MODELS = ["videomae", "vivit", "vjepa2"]
 
 
-def config_of(folder: Path, *, frames: int = 4, trainable: bool = False) -> VideoConfig:
-    backbone = {"kind": "video_model", "model": str(folder), "trainable": trainable}
+def config_of(folder: Path, *, frames: int = 4, tuning: str = "frozen") -> VideoConfig:
+    backbone = {"kind": "video_model", "model": str(folder), "tuning": {"kind": tuning}}
     return VideoConfig.model_validate({"width": 8, "frames": frames, "features": 32, "backbone": backbone})
 
 
-def make(folder: Path, *, trainable: bool = False) -> VideoModelEncoder:
+def make(folder: Path, *, tuning: str = "frozen") -> VideoModelEncoder:
     torch.manual_seed(0)
-    return VideoModelEncoder(config_of(folder, trainable=trainable), FRAME)
+    return VideoModelEncoder(config_of(folder, tuning=tuning), FRAME)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -49,7 +49,7 @@ def test_the_order_of_frames_matters(vision_models: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_that_is_trained_gets_a_gradient_for_all_that_is(vision_models: Path, name: str) -> None:
-    encoder = make(vision_models / name, trainable=True)
+    encoder = make(vision_models / name, tuning="full")
     assert encoder.prepare(CLIPS).dtype == torch.uint8
     encoder(encoder.prepare(CLIPS)).square().sum().backward()
     assert any(p.requires_grad for p in encoder.network.parameters())

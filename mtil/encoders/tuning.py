@@ -1,0 +1,122 @@
+"""Pretrained networks as parts of a policy that are trained along, each in its own way."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtil.encoders.tuning_config import FrozenTuning, FullTuning, LoRATuning, Tuning
+from mtil.errors import EncoderError, unknown
+
+_QUERIES_AND_VALUES = frozenset({"query", "value", "q_proj", "v_proj", "q_lin", "v_lin", "q", "v"})  # of all families
+_LAYER = re.compile(r"(?:^|\.)(?:layer)?(\d+)\.")
+_BASE = ".base_layer."
+_ADAPTER = ".lora_"
+
+
+class TunedEncoder(nn.Module):
+    """What holds a pretrained network, and trains it along or not. The network stays in evaluation mode, or it would
+    drop features at random, and take statistics of batches.
+
+    Attributes:
+        network: The network.
+        tuning: How it is trained.
+    """
+
+    network: Any
+    tuning: Tuning
+
+    def train(self, mode: bool = True) -> "TunedEncoder":
+        super().train(mode)
+        self.network.eval()
+        return self
+
+
+def tuned_encoders(module: nn.Module) -> Iterator[tuple[str, TunedEncoder]]:
+    """The encoders in a module that hold a pretrained network, by name."""
+    for name, part in module.named_modules():
+        if isinstance(part, TunedEncoder):
+            yield name, part
+
+
+def tune(network: nn.Module, tuning: Tuning, *, features: Callable[[], Tensor], what: str) -> None:
+    """Mark what of a network is trained; what its features do not depend on is not, whatever the tuning.
+
+    (Several ranks wait for the gradient of every weight that is trained.)
+
+    Args:
+        network: Whose weights they are; LoRA adds some to it.
+        tuning: How it is trained.
+        features: Of the network, for any input.
+        what: What to call the network.
+
+    Raises:
+        EncoderError: There are no layers of the names that LoRA is to be added to.
+    """
+    network.eval().requires_grad_(isinstance(tuning, FullTuning))
+    if isinstance(tuning, FrozenTuning):
+        return
+    if isinstance(tuning, LoRATuning):
+        _add_adapters(network, tuning, what)
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    gradients = torch.autograd.grad(features().sum(), weights, allow_unused=True)
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.requires_grad_(gradient is not None)
+
+
+def layers(network: nn.Module) -> dict[str, int]:
+    """By name of a parameter, which layer it is of: 0 before all numbered ones, one more than these behind them."""
+    numbers = {name: _LAYER.search(name) for name, _ in network.named_parameters()}
+    found = {name: int(match[1]) for name, match in numbers.items() if match}
+    first, last = min(found.values(), default=0), max(found.values(), default=0)
+    depths, behind = {}, False
+    for name in numbers:
+        behind = behind or name in found
+        depths[name] = found[name] - first + 1 if name in found else (last - first + 2) * behind
+    return depths
+
+
+def merged(module: nn.Module) -> dict[str, Tensor]:
+    """The state of a module with what LoRA adds to its weights added, as if there had been no LoRA."""
+    from peft.tuners.lora import LoraLayer
+
+    state = {name.replace(_BASE, "."): t for name, t in module.state_dict().items() if _ADAPTER not in name}
+    for name, layer in module.named_modules():
+        if isinstance(layer, LoraLayer):
+            added: Tensor = layer.get_delta_weight("default")  # type: ignore[attr-defined]
+            state[f"{name}.weight"] = state[f"{name}.weight"] + added.detach()
+    return state
+
+
+def with_base_layers(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """A state of a module without LoRA under the names that the same weights have in one with it."""
+    names = {name.replace(_BASE, "."): name for name in module.state_dict() if _BASE in name}
+    return {names.get(name, name): tensor for name, tensor in state.items()}
+
+
+def _add_adapters(network: nn.Module, tuning: LoRATuning, what: str) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    valid = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear) or _plain(layer)]
+    targets = _own_targets(network, valid) if tuning.targets is None else _named(tuning.targets, valid, what)
+    config = LoraConfig(r=tuning.rank, lora_alpha=tuning.alpha, target_modules=targets)  # type: ignore[arg-type]
+    inject_adapter_in_model(config, network)
+
+
+def _own_targets(network: nn.Module, valid: list[str]) -> list[str]:
+    """The queries and values of attention; of a network that has none, all its layers."""
+    return [name for name in valid if name.split(".")[-1] in _QUERIES_AND_VALUES] or valid
+
+
+def _named(targets: tuple[str, ...], valid: list[str], what: str) -> list[str]:
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in valid):
+            ends = sorted({name.split(".")[-1] for name in valid})
+            raise EncoderError(f"{what}: tuning.targets: {unknown('layer for LoRA', target, ends)}")
+    return list(targets)
+
+
+def _plain(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Conv2d) and layer.groups == 1
