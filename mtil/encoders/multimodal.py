@@ -69,4 +69,11 @@ class TaskEncoders(nn.Module):
         if not self[kind].shared:
             return self[kind](prepared[kind][rows])
         needed, row = rows.unique(return_inverse=True)
+        if not len(needed):
+            return self[kind](_any(prepared[kind]))[:0]
         return self[kind](prepared[kind][needed])[row]
+
+
+def _any(prepared: Shaped[Tensor, "_ ..."]) -> Shaped[Tensor, "1 ..."]:
+    """One descriptor, for an encoder that none needs: ranks wait for its gradients, and models cannot take none."""
+    return prepared[:1] if len(prepared) else prepared.new_zeros(1, *prepared.shape[1:])

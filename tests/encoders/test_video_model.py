@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from mtil.encoders.config import VideoConfig
+from mtil.encoders.multimodal import TaskEncoders
+from mtil.encoders.one_hot import OneHotEncoder
 from mtil.encoders.video_model import VideoModelEncoder
 from mtil.errors import CheckpointError, EncoderError
 from mtil.types import FeatureSpec
@@ -54,6 +56,22 @@ def test_a_model_that_is_trained_gets_a_gradient_for_all_that_is(vision_models: 
     encoder(encoder.prepare(CLIPS)).square().sum().backward()
     assert any(p.requires_grad for p in encoder.network.parameters())
     assert all(p.grad is not None for p in encoder.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("clips", [0, 3], ids=["no clip", "clips of others"])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_no_example_is_shown_to_has_a_gradient_of_zero(vision_models: Path, name: str, clips: int) -> None:
+    """It could not see none, and ranks must agree on which parameters have a gradient."""
+    encoder = make(vision_models / name, trainable=True)
+    encoders = TaskEncoders([OneHotEncoder(("left", "right"), width=8), encoder])
+    prepared = {"one_hot": torch.arange(2), "video": encoder.stacked(CLIPS)[:clips]}
+    rows = {"one_hot": torch.tensor([1, 0]), "video": torch.tensor([-1, -1])}
+    z = encoders(prepared, rows, torch.tensor([0, 0]))
+    assert torch.equal(z, encoders["one_hot"](torch.tensor([1, 0])))
+    z.square().sum().backward()
+    for parameter in (p for p in encoder.parameters() if p.requires_grad):
+        assert parameter.grad is not None
+        assert not parameter.grad.any()
 
 
 @pytest.mark.parametrize("name", MODELS)
