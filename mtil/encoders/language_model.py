@@ -71,6 +71,7 @@ def load_language_model(model: str) -> tuple[TextModel, Any]:
         _verify_minilm(folder)
     with _usable(model):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer.padding_side = "right"  # behind the longest sentence of a batch there is then nothing
         return load_text_model(folder), tokenizer
 
 

@@ -26,7 +26,12 @@ _POOLINGS: dict[str, Pooling] = {
     "siglip_text_model": "pooler",
     "siglip2_text_model": "pooler",
 }
-_SENTENCE_TRANSFORMERS = {"mean_tokens": "mean", "cls_token": "cls", "max_tokens": "max", "lasttoken": "last"}
+_SENTENCE_TRANSFORMERS: dict[str, Pooling] = {
+    "mean_tokens": "mean",
+    "cls_token": "cls",
+    "max_tokens": "max",
+    "lasttoken": "last",
+}
 
 
 @dataclass(frozen=True)
@@ -150,10 +155,17 @@ def _told(folder: Path) -> Pooling:
     """The pooling that a model of sentence-transformers tells; of others, the mean over tokens."""
     file = folder / POOLING
     values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    chosen = [pooling for name, pooling in _SENTENCE_TRANSFORMERS.items() if values.get(f"pooling_mode_{name}")]
-    if len(chosen) > 1 or (values and not chosen):
-        raise ValueError(f"1_Pooling: expected one of {', '.join(_SENTENCE_TRANSFORMERS)}, found {values}")
-    return chosen[0] if chosen else "mean"  # type: ignore[return-value]
+    if not values:
+        return "mean"
+    named = values.get("pooling_mode")  # as of its sixth version; earlier, one of several flags is set
+    chosen: list[Pooling] = [
+        pooling
+        for flag, pooling in _SENTENCE_TRANSFORMERS.items()
+        if values.get(f"pooling_mode_{flag}") or named in (pooling, flag)
+    ]
+    if len(chosen) != 1:
+        raise ValueError(f"{POOLING}: expected one of {', '.join(_SENTENCE_TRANSFORMERS)}, found {values}")
+    return chosen[0]
 
 
 def _length(folder: Path, config: Any) -> int:

@@ -17,7 +17,7 @@ from mtil.encoders.language import projection, whitening_of
 from mtil.encoders.language_model import embed_sentences, load_language_model
 from mtil.encoders.text_model import TextModel, describe, rebuild, tokenize
 from mtil.encoders.tuning import TunedEncoder, tune
-from mtil.errors import CheckpointError
+from mtil.errors import EncoderError
 
 _ARCHITECTURE, _TOKENIZER = "architecture", "tokenizer"
 
@@ -50,7 +50,7 @@ class TunedLanguageEncoder(TunedEncoder, TaskEncoder[str]):
         stored = state is not None and _ARCHITECTURE in state
         self.network, self._tokenizer = _stored(state) if stored else load_language_model(config.model)  # type: ignore[arg-type]
         self.register_buffer(_ARCHITECTURE, _as_bytes(describe(self.network)))
-        self.register_buffer(_TOKENIZER, _as_bytes(_written(self._tokenizer)))
+        self.register_buffer(_TOKENIZER, _as_bytes(_written(self._tokenizer, config.model)))
         example = self._tokens([next(iter(sentences), "a task")])
         tune(self.network, config.tuning, features=lambda: self.network(example), what=config.model)
         if state is None:
@@ -81,10 +81,13 @@ def _longest(tokens: Int[Tensor, "B 2 L"]) -> int:
     return max(1, int(present.sum()))
 
 
-def _written(tokenizer: Any) -> dict[str, Any]:
+def _written(tokenizer: Any, model: str) -> dict[str, Any]:
     """A tokenizer as JSON values."""
     if not getattr(tokenizer, "is_fast", False):
-        raise CheckpointError(f"{type(tokenizer).__name__}: expected a tokenizer that tokenizer.json describes")
+        found = type(tokenizer).__name__
+        raise EncoderError(
+            f"{model}: expected a tokenizer that a tokenizer.json describes, to be trained; found {found}"
+        )
     special = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
     length = min(tokenizer.model_max_length, 1_000_000)
     return {"tokenizer": tokenizer.backend_tokenizer.to_str(), "special": special, "length": length}
@@ -98,6 +101,7 @@ def _stored(state: Mapping[str, Tensor]) -> tuple[TextModel, Any]:
     written = json.loads(bytes(state[_TOKENIZER].tolist()))
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(written["tokenizer"]),
+        padding_side="right",
         model_max_length=written["length"],
         **written["special"],
     )

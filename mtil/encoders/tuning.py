@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtil.encoders.tuning_config import FrozenTuning, FullTuning, LoRATuning, Tuning
+from mtil.encoders.tuning_config import FrozenTuning, LoRATuning, Tuning
 from mtil.errors import EncoderError, unknown
 
 _QUERIES_AND_VALUES = frozenset({"query", "value", "q_proj", "v_proj", "q_lin", "v_lin", "q", "v"})  # of all families
@@ -55,15 +55,17 @@ def tune(network: nn.Module, tuning: Tuning, *, features: Callable[[], Tensor], 
     Raises:
         EncoderError: There are no layers of the names that LoRA is to be added to.
     """
-    network.eval().requires_grad_(isinstance(tuning, FullTuning))
+    network.eval().requires_grad_(not isinstance(tuning, FrozenTuning))
     if isinstance(tuning, FrozenTuning):
         return
-    if isinstance(tuning, LoRATuning):
-        _add_adapters(network, tuning, what)
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    names, weights = zip(*network.named_parameters(), strict=True)
     gradients = torch.autograd.grad(features().sum(), weights, allow_unused=True)
-    for weight, gradient in zip(weights, gradients, strict=True):
-        weight.requires_grad_(gradient is not None)
+    used = {name for name, gradient in zip(names, gradients, strict=True) if gradient is not None}
+    if isinstance(tuning, LoRATuning):
+        _add_adapters(network.requires_grad_(False), tuning, used, what)
+    else:
+        for name, weight in network.named_parameters():
+            weight.requires_grad_(name in used)
 
 
 def layers(network: nn.Module) -> dict[str, int]:
@@ -96,27 +98,29 @@ def with_base_layers(state: Mapping[str, Tensor], module: nn.Module) -> dict[str
     return {names.get(name, name): tensor for name, tensor in state.items()}
 
 
-def _add_adapters(network: nn.Module, tuning: LoRATuning, what: str) -> None:
+def _add_adapters(network: nn.Module, tuning: LoRATuning, used: set[str], what: str) -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
-    valid = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear) or _plain(layer)]
-    targets = _own_targets(network, valid) if tuning.targets is None else _named(tuning.targets, valid, what)
+    valid = [name for name, layer in network.named_modules() if _adaptable(layer) and f"{name}.weight" in used]
+    targets = _own_targets(valid) if tuning.targets is None else _named(tuning.targets, valid, what)
     config = LoraConfig(r=tuning.rank, lora_alpha=tuning.alpha, target_modules=targets)  # type: ignore[arg-type]
     inject_adapter_in_model(config, network)
 
 
-def _own_targets(network: nn.Module, valid: list[str]) -> list[str]:
+def _own_targets(valid: list[str]) -> list[str]:
     """The queries and values of attention; of a network that has none, all its layers."""
     return [name for name in valid if name.split(".")[-1] in _QUERIES_AND_VALUES] or valid
 
 
 def _named(targets: tuple[str, ...], valid: list[str], what: str) -> list[str]:
-    for target in targets:
-        if not any(name == target or name.endswith(f".{target}") for name in valid):
+    """The layers that have these names, or names that end so."""
+    found = {target: [name for name in valid if f".{name}".endswith(f".{target}")] for target in targets}
+    for target, names in found.items():
+        if not names:
             ends = sorted({name.split(".")[-1] for name in valid})
             raise EncoderError(f"{what}: tuning.targets: {unknown('layer for LoRA', target, ends)}")
-    return list(targets)
+    return [name for names in found.values() for name in names]
 
 
-def _plain(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Conv2d) and layer.groups == 1
+def _adaptable(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)

@@ -25,7 +25,9 @@ class LoRATuning(_Trained):
     rank: PositiveInt = 8
     alpha: PositiveFloat = Field(default=16.0, description="What is added counts alpha / rank")
     targets: tuple[str, ...] | None = Field(
-        default=None, description="Names, or ends of names, of layers; null: queries and values, or else convolutions"
+        default=None,
+        min_length=1,
+        description="Names, or ends of names, of layers; null: queries and values, or else convolutions",
     )
 
 
@@ -51,7 +53,7 @@ class PretrainedModelConfig(Config):
     @classmethod
     def _trainable(cls, values: Any) -> Any:
         """Earlier configurations say `trainable` instead."""
-        if not isinstance(values, dict) or "trainable" not in values:
+        if not isinstance(values, dict) or not isinstance(values.get("trainable"), bool) or "tuning" in values:
             return values
         rest = {name: value for name, value in values.items() if name != "trainable"}
         return {"tuning": {"kind": "full" if values["trainable"] else "frozen"}, **rest}

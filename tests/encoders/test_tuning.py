@@ -44,7 +44,7 @@ def test_targets_may_be_named(vision_models: Path) -> None:
 
 
 def test_targets_that_are_not_there(vision_models: Path) -> None:
-    message = r"vit: tuning\.targets: unknown layer for LoRA 'q_poj'; did you mean 'q_proj'\? valid: dense, fc1, fc2, "
+    message = r"vit: tuning\.targets: unknown layer for LoRA 'q_poj'; did you mean 'q_proj'\? valid: fc1, fc2, k_proj, "
     with pytest.raises(EncoderError, match=message):
         adapted(vit(vision_models), targets=("q_proj", "q_poj"))
 
@@ -89,6 +89,14 @@ def test_residual_networks_are_tuned_too(tuning: FrozenTuning | LoRATuning | Ful
     network = [name for name in trained if name.startswith("network.")]
     expected = {"frozen": not network, "lora": network and all(".lora_" in name for name in network), "full": network}
     assert expected[tuning.kind]
+
+
+def test_what_says_nothing_is_refused() -> None:
+    for values in ({"trainable": "no"}, {"trainable": True, "tuning": {"kind": "frozen"}}):
+        with pytest.raises(ValueError, match="trainable"):
+            PretrainedConfig.model_validate({"model": "a", **values})
+    with pytest.raises(ValueError, match="targets"):
+        LoRATuning(targets=())
 
 
 @pytest.mark.parametrize("config", [LanguageConfig, PretrainedConfig, VideoModelConfig])

@@ -62,7 +62,7 @@ def test_a_model_that_is_trained_gets_a_gradient_for_all_that_is(vision_models: 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_that_no_example_is_shown_to_has_a_gradient_of_zero(vision_models: Path, name: str, clips: int) -> None:
     """It could not see none, and ranks must agree on which parameters have a gradient."""
-    encoder = make(vision_models / name, trainable=True)
+    encoder = make(vision_models / name, tuning="full")
     encoders = TaskEncoders([OneHotEncoder(("left", "right"), width=8), encoder])
     prepared = {"one_hot": torch.arange(2), "video": encoder.stacked(CLIPS)[:clips]}
     rows = {"one_hot": torch.tensor([1, 0]), "video": torch.tensor([-1, -1])}
