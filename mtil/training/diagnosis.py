@@ -172,9 +172,15 @@ def _data(config: ExperimentConfig, loaded: LoadedPolicy) -> DemoDataModule:
         chunk=policy.chunk,
         kinds=kind_weights(policy.task_encoder),
         frames=clip_frames(policy.task_encoder),
+        vocabulary=loaded.card.spec if config.start else None,
         seed=config.seed,
     )
     check_fits(loaded, data)
+    absent = [name for name, weight in zip(loaded.card.spec.task_names, data.task_weights, strict=True) if not weight]
+    if absent:
+        raise CheckpointError(
+            f"{loaded.path}: expected demonstrations of all its tasks, found none of {', '.join(absent)}"
+        )
     return data
 
 

@@ -72,7 +72,7 @@ def test_ranks_that_found_different_checkpoints(checkpoint: Path, launch: Callab
 
 
 def test_what_does_not_fit(checkpoint: Path, run: Evaluate, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no such run directory or checkpoint"):
+    with pytest.raises(CheckpointError, match="no such run directory, export or checkpoint"):
         run(tmp_path / "nowhere")
     with pytest.raises(SimulatorError, match="unknown simulator 'toi'; did you mean 'toy'"):
         run(checkpoint, suite="toi")

@@ -41,7 +41,7 @@ def test_films_show_the_episodes_that_were(result: EvaluationResult, tmp_path: P
 
 def test_a_run_that_was_moved(result: EvaluationResult, run_directory: Path, tmp_path: Path) -> None:
     run_directory.rename(tmp_path / "moved")
-    with pytest.raises(CheckpointError, match=r"last\.ckpt: no such run directory or checkpoint"):
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: no such run directory, export or checkpoint"):
         film(result, result.outcomes[:1], tmp_path / "films", workers=1)
     assert len(film(result, result.outcomes[:1], tmp_path / "films", checkpoint=tmp_path / "moved", workers=1)) == 1
 

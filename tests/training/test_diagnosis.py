@@ -154,7 +154,7 @@ def test_data_that_have_changed(make_config: MakeConfig, opposites: Path, tmp_pa
 
 
 def test_a_checkpoint_outside_its_run(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="nowhere: no such run directory or checkpoint"):
+    with pytest.raises(CheckpointError, match="nowhere: no such run directory, export or checkpoint"):
         diagnose(tmp_path / "nowhere", batches=2, seed=0)
     shutil.copy(run / "checkpoints" / "last.ckpt", tmp_path / "loose.ckpt")
     with pytest.raises(ConfigError, match=r"config\.yaml: cannot be read: No such file"):

@@ -21,6 +21,7 @@ from mtil.evaluation.export import export
 from mtil.evaluation.run_data import run_data
 from mtil.policies.checkpoint import load_policy
 from mtil.training.config import ExperimentConfig
+from mtil.training.diagnosis import diagnose
 from mtil.training.experiment import train
 from mtil.training.finetune import finetuning
 from mtil.types import Task
@@ -127,6 +128,11 @@ def test_a_run_that_started_from_another_finds_its_data(finished: tuple[Path, st
     found = run_data(load_policy(run).policy, run)
     assert found.store.task.unique().tolist() == [1, 2]
     assert found.name(0) == "demonstration 0"
+
+
+def test_gradients_need_demonstrations_of_all_tasks(finished: tuple[Path, str]) -> None:
+    with pytest.raises(CheckpointError, match="expected demonstrations of all its tasks, found none of left"):
+        diagnose(finished[0], batches=2, seed=0)
 
 
 def _loss(run: Path, data: Path) -> float:
