@@ -59,7 +59,8 @@ def tune(network: nn.Module, tuning: Tuning, *, features: Callable[[], Tensor], 
     if isinstance(tuning, FrozenTuning):
         return
     names, weights = zip(*network.named_parameters(), strict=True)
-    gradients = torch.autograd.grad(features().sum(), weights, allow_unused=True)
+    with torch.enable_grad():  # a policy may be loaded where nothing is trained
+        gradients = torch.autograd.grad(features().sum(), weights, allow_unused=True)
     used = {name for name, gradient in zip(names, gradients, strict=True) if gradient is not None}
     if isinstance(tuning, LoRATuning):
         _add_adapters(network.requires_grad_(False), tuning, used, what)

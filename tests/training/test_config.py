@@ -62,7 +62,7 @@ def test_sampling() -> None:
     [
         ("policy.head.componentz=3", r"policy\.head\.componentz: unknown key .*\(of kind 'gaussian'\)"),
         ("policy.head={kind: mixture, componentz: 3}", r"policy\.head\.componentz: .* did you mean 'components'\?"),
-        ("policy.task_encoder.widht=3", r"policy\.task_encoder\.widht: .* did you mean 'width'\? valid: kind, model"),
+        ("policy.task_encoder.widht=3", r"policy\.task_encoder\.widht: .* did you mean 'width'\? valid: model, tuning"),
         ("data.sampling.alhpa=1", r"data\.sampling\.alhpa: .* did you mean 'alpha'\? valid: kind, alpha, weights"),
         ("policy.head.kind=gausian", r"policy\.head\.kind: unknown kind 'gausian'; did you mean 'gaussian'\?"),
         ("policy.trunk.kind=ml", r"policy\.trunk\.kind: unknown kind 'ml'; did you mean 'mlp'\?"),
