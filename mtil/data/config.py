@@ -110,7 +110,9 @@ class RehearsalConfig(Config):
     """Demonstrations of earlier tasks that are mixed into a fine-tuning, lest the policy forget them."""
 
     path: Path = Field(description="A robomimic file, or a folder of them, one file a task")
-    tasks: tuple[str, ...] | None = Field(default=None, description="Which to rehearse; null: all that path lacks")
+    tasks: tuple[str, ...] | None = Field(
+        default=None, description="Which to rehearse; null: all that are not among the new"
+    )
     share: float = Field(default=0.5, gt=0, lt=1, description="Of each batch that is theirs")
 
 

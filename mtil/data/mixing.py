@@ -13,7 +13,7 @@ from torch import Tensor
 from mtil.data.kinds import NEEDS, DescriptorKind
 from mtil.errors import DatasetError
 
-TINY = 1e-300  # in place of no share at all
+_TINY = 1e-300  # in place of no share at all
 _GOLDEN_SECTION = (5**0.5 - 1) / 2  # its multiples spread evenly over [0, 1), in any stretch of them
 
 
@@ -55,7 +55,7 @@ class KindMix:
         if untold:
             needs = "; ".join(f"{kind} needs {NEEDS[kind]}" for kind in weights)
             raise DatasetError(f"tasks that {' or '.join(weights)} cannot tell: {', '.join(untold)}; {needs}")
-        self.shares: Float[np.ndarray, "T N"] = wanted / np.maximum(wanted.sum(1, keepdims=True), TINY)
+        self.shares: Float[np.ndarray, "T N"] = wanted / np.maximum(wanted.sum(1, keepdims=True), _TINY)
         self._below = self.shares.cumsum(1)[:, :-1]
 
     def draw(self, task: Int[Tensor, " B"], places: Int[Tensor, " B"], offset: float) -> Int[Tensor, " B"]:

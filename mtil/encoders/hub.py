@@ -15,7 +15,6 @@ from mtil.errors import EncoderError
 
 MODEL_FILES: tuple[str, ...] = ("*.safetensors", "*.json", "*.txt", "*.model")
 POOLING = "1_Pooling/config.json"  # how sentence-transformers pool tokens
-TRAINING = "config.yaml"  # how a policy was trained
 _FOLDERS = "[!1]*/*"  # exports to other formats, and so on
 
 
@@ -33,12 +32,12 @@ def locate(model: str) -> Path:
     return from_hub(model, hint="give a local path")
 
 
-def from_hub(model: str, *, hint: str) -> Path:
-    """The folder of a model on the Hub, downloaded if it is not in the Hub's own cache."""
+def from_hub(model: str, *, hint: str, files: tuple[str, ...] = (*MODEL_FILES, POOLING)) -> Path:
+    """The folder of a model on the Hub, of it these files, downloaded if it is not in the Hub's own cache."""
     from huggingface_hub import errors
 
     try:
-        folder = _snapshot(model)
+        folder = _snapshot(model, files)
     except errors.GatedRepoError:
         problem = "gated on the Hub: accept its terms there and log in with `hf auth login`"
     except (errors.RepositoryNotFoundError, errors.HFValidationError):
@@ -52,12 +51,12 @@ def from_hub(model: str, *, hint: str) -> Path:
     raise EncoderError(f"{model}: {problem}; {hint}")
 
 
-def _snapshot(model: str) -> Path:
+def _snapshot(model: str, files: tuple[str, ...]) -> Path:
     from huggingface_hub import snapshot_download
 
     def snapshot(*, local: bool) -> Path:
-        files = [*MODEL_FILES, POOLING, TRAINING]
-        return Path(snapshot_download(model, allow_patterns=files, ignore_patterns=_FOLDERS, local_files_only=local))
+        wanted = list(files)
+        return Path(snapshot_download(model, allow_patterns=wanted, ignore_patterns=_FOLDERS, local_files_only=local))
 
     with contextlib.suppress(OSError, EncoderError):  # not there, or only in part
         return checked(snapshot(local=True), model)

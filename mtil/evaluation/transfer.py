@@ -5,6 +5,7 @@ Legend: S seeds of a training, T tasks, P placements of each.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool
@@ -41,7 +42,7 @@ class TransferResult:
         forgetting: Before less after, over the tasks that both were trained on.
     """
 
-    after: str
+    after: Literal["a", "b"]
     new: GroupChange
     known: GroupChange | None
     forgetting: Difference | None
@@ -76,7 +77,7 @@ def transfer_result(
 
     old = [row for row, name in enumerate(names) if name not in either]
     return TransferResult(
-        after="ab"[after],
+        after="b" if after else "a",
         new=group([row for row, name in enumerate(names) if name in fresh]),
         known=group(old) if old else None,
         forgetting=mean_difference(then[:, old], now[:, old]) if old else None,

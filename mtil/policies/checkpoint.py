@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mtil.encoders.hub import TRAINING, from_hub
+from mtil.encoders.hub import from_hub
 from mtil.errors import CheckpointError, EncoderError
 from mtil.policies.card import Card
-from mtil.policies.export import WEIGHTS, read_export
+from mtil.policies.export import CONFIG, TRAINING, WEIGHTS, read_export
 from mtil.policies.policy import Policy
 
 CARD = "mtil"
@@ -68,8 +68,9 @@ def find_checkpoint(path: Path) -> Path:
         )
     if path.is_absolute() or len(path.parts) != 2 or path.parent.exists():
         raise CheckpointError(f"{path}: no such run directory, export or checkpoint")
+    hint = "give a run directory, an export or a checkpoint that is here"
     try:
-        return from_hub(str(path), hint="give a run directory, an export or a checkpoint that is here") / WEIGHTS
+        return from_hub(str(path), hint=hint, files=(CONFIG, WEIGHTS, TRAINING)) / WEIGHTS
     except EncoderError as error:
         raise CheckpointError(str(error)) from None
 

@@ -16,12 +16,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mtil import __version__
-from mtil.encoders.hub import TRAINING
 from mtil.errors import CheckpointError, OutputError
 from mtil.policies.card import Card
 from mtil.policies.model_card import model_card
 
 CONFIG, WEIGHTS, MODEL_CARD = "config.json", "model.safetensors", "README.md"
+TRAINING = "config.yaml"  # what it was trained with, as in a run directory
 FORMAT = 1  # of exports; to be raised when one that is written can no longer be read by an earlier version
 
 

@@ -5,45 +5,30 @@ Legend: B batch, H history, K chunk, A action dimensions, D dimensions of a key,
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from mtil.data.batch import Batch
-from mtil.data.descriptors import descriptor_table
 from mtil.data.kinds import DescriptorKind, default_kind
 from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.base import Clip, ClipEncoder, Goal, TaskEncoder
 from mtil.encoders.config import (
-    GoalConfig,
-    LanguageConfig,
-    OneHotConfig,
-    SingleEncoderConfig,
-    UnconditionalConfig,
-    VideoConfig,
-    VideoModelConfig,
     encoder_parts,
 )
-from mtil.encoders.goal import GoalEncoder
-from mtil.encoders.language import LanguageEncoder
 from mtil.encoders.multimodal import TaskEncoders
 from mtil.encoders.normalizer import Normalizer
 from mtil.encoders.observation import ObservationEncoder
-from mtil.encoders.one_hot import OneHotEncoder
-from mtil.encoders.tuned_language import TunedLanguageEncoder
-from mtil.encoders.tuning_config import FullTuning, LoRATuning
-from mtil.encoders.unconditional import UnconditionalEncoder
-from mtil.encoders.video import VideoEncoder
-from mtil.encoders.video_model import VideoModelEncoder
 from mtil.encoders.vision import part_of
-from mtil.errors import CheckpointError, ConfigError, EncoderError, unknown
+from mtil.errors import CheckpointError, ConfigError, unknown
 from mtil.policies.card import Card
 from mtil.policies.config import PolicyConfig
 from mtil.policies.export import write_export
 from mtil.policies.heads import ActionDistribution, build_head
 from mtil.policies.readout import StateReadout
+from mtil.policies.task_encoder import build_task_encoder
 from mtil.policies.trunk import build_trunk
 from mtil.types import DatasetSpec
 
@@ -272,50 +257,3 @@ def _present_names(state: Mapping[str, Tensor], config: PolicyConfig) -> dict[st
         return name
 
     return {now(name): value for name, value in state.items()}
-
-
-def build_task_encoder(
-    config: SingleEncoderConfig,
-    spec: DatasetSpec,
-    state: Mapping[str, Tensor] | None = None,
-    *,
-    before: DatasetSpec | None = None,
-) -> TaskEncoder[Any]:
-    """The task encoder of one kind for a vocabulary.
-
-    Args:
-        config: Which encoder.
-        spec: The vocabulary.
-        state: Of such an encoder, where it is to be loaded: nothing pretrained is then looked up.
-        before: The vocabulary that the state is of, where it is another: sentences that are not in it are embedded.
-
-    Raises:
-        EncoderError: A pretrained model is missing, or is none.
-    """
-    match config:
-        case OneHotConfig():
-            return OneHotEncoder(spec.task_names, width=config.width)
-        case LanguageConfig(tuning=LoRATuning() | FullTuning()):
-            return TunedLanguageEncoder(config, descriptor_table("language", spec).rows, state=state)
-        case LanguageConfig():
-            sentences = descriptor_table("language", spec).rows
-            embedded = descriptor_table("language", before or spec).rows
-            known = {} if state is None else dict(zip(embedded, state.get("embeddings", ()), strict=False))
-            return LanguageEncoder(
-                config.model,
-                sentences,
-                known=known,
-                width=config.width,
-                hidden=config.hidden,
-            )
-        case UnconditionalConfig():
-            return UnconditionalEncoder(width=config.width)
-        case VideoConfig():
-            if spec.clip is None:
-                raise EncoderError("a policy that is told its tasks by video needs data with clips (data.clips)")
-            whole = isinstance(config.backbone, VideoModelConfig)
-            return (VideoModelEncoder if whole else VideoEncoder)(config, spec.clip, state=state)
-        case GoalConfig():
-            return GoalEncoder(config, spec.goal, state=state)
-        case _:
-            assert_never(config)

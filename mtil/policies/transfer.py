@@ -110,9 +110,9 @@ def _replaced(source: Policy, config: PolicyConfig, spec: DatasetSpec) -> Iterat
     for name in ("trunk", "head"):
         if getattr(old, name).kind != getattr(config, name).kind:
             yield f"{name}.", f"another {name}"
-    if (old.chunk, before.action.shape) != (config.chunk, spec.action.shape):
-        sizes = [f"{chunk} x {shape[0]}" for chunk, shape in _chunks(source, config, spec)]
-        yield "head.", f"{sizes[1]} actions, where there were {sizes[0]}"
+    were, are = (f"{c.chunk} x {s.action.shape[0]}" for c, s in ((old, before), (config, spec)))
+    if were != are:
+        yield "head.", f"{are} actions, where there were {were}"
     if seen or (old.history, old.points, _layout(before)) != (config.history, config.points, _layout(spec)):
         for name in source.trunk.entrance:
             yield f"trunk.{name}", "other observations"
@@ -217,7 +217,3 @@ def _layout(spec: DatasetSpec) -> list[tuple[object, ...]]:
         return feature.shape if feature.kind == "state" else ()
 
     return [(feature.key, *width(feature)) for feature in spec.observations]
-
-
-def _chunks(source: Policy, config: PolicyConfig, spec: DatasetSpec) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    return (source.config.chunk, source.spec.action.shape), (config.chunk, spec.action.shape)

@@ -32,7 +32,8 @@ def started_from(source: LoadedPolicy, config: ExperimentConfig, data: DemoDataM
     """A policy for the data that has everything of an earlier one that fits; the console is told what has not.
 
     Raises:
-        CheckpointError: A task seems to have been renamed, or one to be rehearsed is none of the policy's.
+        CheckpointError: A task seems to have been renamed.
+        DatasetError: A task to be rehearsed is none of the policy's.
         MtilError: The configuration does not fit the data, or a pretrained model is missing.
     """
     assert config.start is not None, "there is something to start from"
@@ -42,7 +43,7 @@ def started_from(source: LoadedPolicy, config: ExperimentConfig, data: DemoDataM
     how = config.start.normalization
     found = transfer(source.policy, config.policy, data.store.spec, data.statistics, normalization=how)
     console.print(
-        f"starting from [bold]{source.path}[/bold], step {source.step:,}; {', '.join(_joining(before, tasks, data))}"
+        f"starting from [bold]{source.path}[/bold], step {source.step:,}, {', '.join(_joining(before, tasks, data))}"
     )
     console.print(_table(found))
     return found.policy
@@ -72,7 +73,7 @@ def _joining(before: DatasetSpec, tasks: Sequence[str], data: DemoDataModule) ->
     """Which tasks are new, and what becomes of those that are not."""
     new = [task for task in tasks if task not in before.task_names]
     again = [task for task in tasks if task in before.task_names and task not in data.store.rehearsed]
-    yield f"{len(new)} tasks join its {len(before.tasks)}: {', '.join(new)}" if new else "no task is new to it"
+    yield f"which knows {len(before.tasks)} tasks; new: {', '.join(new) or 'none'}"
     if again:
         yield f"with demonstrations of its own {', '.join(again)}"
     if data.store.rehearsed:

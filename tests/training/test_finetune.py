@@ -83,7 +83,9 @@ def test_an_export_is_enough(base: Path, newcomers: Path, tmp_path: Path) -> Non
 
 def test_new_tasks_join(base: Path, finished: tuple[Path, str]) -> None:
     run, said = finished
-    assert "step 60; 1 tasks join its 2: around, with demonstrations of its own right, 1 of its own are not" in said
+    assert (
+        "step 60, which knows 2 tasks; new: around, with demonstrations of its own right, 1 of its own are not" in said
+    )
     assert "2 of 3 tasks, 12 demos" in said
     policy = load_policy(run).policy
     assert policy.spec.task_names == ["left", "right", "around"]

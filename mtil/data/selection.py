@@ -1,0 +1,122 @@
+"""What of the demonstrations is asked for: which files, and which of their keys; each checked to be in every file."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mtil.data.config import ClipsConfig, GoalsConfig, RehearsalConfig, StatedGoal
+from mtil.data.hdf5 import TaskFile, open_tasks
+from mtil.errors import DatasetError, unknown
+from mtil.types import FeatureSpec
+
+
+def selected(files: list[TaskFile], tasks: Sequence[str] | None, *, option: str) -> list[TaskFile]:
+    if tasks is None:
+        return files
+    if not tasks or len(set(tasks)) < len(tasks):
+        found = ", ".join(tasks) or "none"
+        raise DatasetError(f"data.{option}: expected one task or more, each once, found: {found}")
+    by_name = {file.task.name: file for file in files}
+    for task in tasks:
+        if task not in by_name:
+            raise DatasetError(f"data.{option}: {unknown('task', task, by_name)}")
+    return [by_name[task] for task in tasks]
+
+
+def rehearsed_of(new: list[TaskFile], wanted: RehearsalConfig) -> list[TaskFile]:
+    """The files of other tasks than the new ones."""
+    names = [file.task.name for file in new]
+    chosen = selected(open_tasks(wanted.path), wanted.tasks, option="rehearsal.tasks")
+    others = [file for file in chosen if file.task.name not in names]
+    if not others:
+        found = ", ".join(file.task.name for file in chosen)
+        raise DatasetError(f"{wanted.path}: data.rehearsal: expected tasks that data.path has not, found {found}")
+    return others
+
+
+def keys_of(files: list[TaskFile], wanted: Sequence[str] | None) -> list[str]:
+    """The observation keys to read, each checked to be in every file."""
+    valid = [file.observations for file in files]
+    states = [key for features in valid for key, feature in features.items() if feature.kind == "state"]
+    chosen = list(dict.fromkeys(states if wanted is None else wanted))
+    if not chosen:
+        present = ", ".join(dict.fromkeys(key for features in valid for key in features))
+        raise DatasetError(
+            f"{files[0].path}: no observations in data.observations (null: every state); found: {present}"
+        )
+    for file, features in zip(files, valid, strict=True):
+        for key in chosen:
+            if key not in features:
+                raise DatasetError(f"{file.path}: data.observations: {unknown('observation', key, features)}")
+    return chosen
+
+
+def targets_of(files: list[TaskFile], wanted: Sequence[str]) -> list[str]:
+    """The states to be told, each checked to be in every file."""
+    for file in files:
+        states = [key for key, feature in file.observations.items() if feature.kind == "state"]
+        for key in wanted:
+            if key not in states:
+                raise DatasetError(f"{file.path}: data.targets: {unknown('state', key, states)}")
+    return list(dict.fromkeys(wanted))
+
+
+def clip_frame(files: list[TaskFile], wanted: ClipsConfig | None) -> FeatureSpec | None:
+    """What a frame of a clip is; such images are checked to be in every file."""
+    if wanted is None:
+        return None
+    for file in files:
+        images = [key for key, feature in file.observations.items() if feature.kind == "image"]
+        if wanted.images not in images:
+            raise DatasetError(f"{file.path}: data.clips: {unknown('image', wanted.images, images)}")
+    frame = files[0].observations[wanted.images]
+    if wanted.size is not None:
+        height, width, colours = frame.shape
+        part = wanted.size / min(height, width)
+        view = None if frame.camera is None else replace(frame.camera, size=wanted.size)  # which is square
+        frame = replace(frame, shape=(round(part * height), round(part * width), colours), camera=view)
+    if wanted.shift >= min(frame.shape[:2]):
+        expected = f"expected less than the {min(frame.shape[:2])} pixels of a frame, found {wanted.shift}"
+        raise DatasetError(f"{files[0].path}: data.clips.shift: {expected}")
+    return frame
+
+
+def goal_space(files: list[TaskFile], wanted: GoalsConfig | None) -> tuple[Sequence[str], FeatureSpec | None]:
+    """The keys that goals are made of, and what the demonstrations state as their goals, if that is to be taken."""
+    if wanted is None:
+        return (), None
+    space = list(dict.fromkeys(wanted.space))
+    for file in files:
+        kinds = {}
+        for key in space:
+            if key not in file.observations:
+                raise DatasetError(f"{file.path}: data.goals.space: {unknown('observation', key, file.observations)}")
+            kinds[key] = file.observations[key].kind
+        if len(space) > 1 and "image" in kinds.values():
+            found = ", ".join(f"{key} ({kind})" for key, kind in kinds.items())
+            raise DatasetError(f"{file.path}: data.goals.space: expected states, or one image alone, found {found}")
+    if not isinstance(wanted.relabel, StatedGoal):
+        return space, None
+    return space, _stated(files, space, wanted.relabel.key)
+
+
+def _stated(files: list[TaskFile], space: Sequence[str], key: str) -> FeatureSpec:
+    """The state that holds goals, checked to be in every file and of the shape of what it is a goal for."""
+    where = "data.goals.relabel.key"
+    if len(space) > 1:
+        raise DatasetError(f"{where}: expected a space of one state key, found {', '.join(space)}")
+    for file in files:
+        states = {each: feature.shape for each, feature in file.observations.items() if feature.kind == "state"}
+        if key not in states:
+            raise DatasetError(f"{file.path}: {where}: {unknown('state', key, states)}")
+        shape = file.observations[space[0]].shape
+        if states[key] != shape:
+            raise DatasetError(
+                f"{file.path}: {where}: expected goals of the shape of {space[0]} {shape}, found {key} {states[key]}"
+            )
+    return widest([file.observations[key] for file in files])
+
+
+def widest(features: Sequence[FeatureSpec]) -> FeatureSpec:
+    """What holds a feature of every task, as it is read."""
+    widest = max(features, key=lambda feature: feature.shape)
+    return widest if widest.kind == "image" else replace(widest, dtype="float32")
