@@ -136,6 +136,10 @@ class DataConfig(Config):
     )
     batch_size: PositiveInt = Field(default=256, description="Windows in a batch, over all devices")
     sampling: Sampling = StratifiedSampling()
+    sentences_at_once: PositiveInt | None = Field(
+        default=None,
+        description="Of a task in one batch, at most; null: each example draws its own. Few cost a tuned model less",
+    )
     train_mask: str | None = Field(
         default=None, description="Filter key of the training demos; null: all that do not validate"
     )

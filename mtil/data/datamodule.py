@@ -40,6 +40,7 @@ class WindowDataset(Dataset[Batch]):
         kinds: Kinds of descriptor, one of each for every example, and how often it is conditioned on that one.
         clips: What shows the tasks, where that is one of the kinds; an episode's position in it is that in `episodes`.
         goals: What goals are, where they are one of the kinds.
+        sentences: See `Telling`.
         every_kind: See `Telling`; where it is so, goals are those of an evaluation.
         seed: With the step, decides which descriptor and which kind.
 
@@ -57,6 +58,7 @@ class WindowDataset(Dataset[Batch]):
         kinds: Mapping[DescriptorKind, float],
         clips: Clips | None = None,
         goals: GoalsConfig | None = None,
+        sentences: int | None = None,
         every_kind: bool = False,
         seed: int,
     ) -> None:
@@ -82,6 +84,7 @@ class WindowDataset(Dataset[Batch]):
             clips=clips,
             goals=aims,
             every=every_kind,
+            sentences=sentences,
             present=present if len(episodes) else None,
             seed=seed,
         )
@@ -196,6 +199,7 @@ class DemoDataModule(LightningDataModule):
                     kinds=kinds,
                     clips=shown,
                     goals=config.goals,
+                    sentences=config.sentences_at_once if episodes is train else None,
                     every_kind=episodes is validation,
                     seed=seed,
                 )

@@ -39,6 +39,7 @@ class Telling:
         clips: What shows the tasks, where that is one of the kinds.
         goals: What they are to reach, where that is one of the kinds.
         every: Whether examples get clips and goals also where they are conditioned on another kind, for comparison.
+        sentences: Of a task in one batch, at most, where its examples do not draw each its own.
         present: Which tasks have examples, if not all.
         seed: With the step, decides everything.
 
@@ -57,6 +58,7 @@ class Telling:
         clips: Clips | None = None,
         goals: Goals | None = None,
         every: bool = False,
+        sentences: int | None = None,
         present: Bool[np.ndarray, " T"] | None = None,
         seed: int,
     ) -> None:
@@ -71,6 +73,7 @@ class Telling:
         counts |= {} if self._shown is None else {"video": self._shown.count}
         counts |= {} if self._goals is None else {"goal": np.ones(len(spec.tasks), np.int64)}
         self._kinds, self._every, self._seed = list(kinds), every, seed
+        self._at_once: dict[WrittenKind, int] = {} if sentences is None else {"language": sentences}
         self._mix = KindMix(kinds, counts, spec.task_names, present=present)
         needed = True if present is None else present
         self.lacking: dict[DescriptorKind, list[int]] = {
@@ -90,9 +93,15 @@ class Telling:
             return torch.rand(shape, generator=generator, dtype=torch.float64)
 
         position = torch.from_numpy(task)
+
+        def which(kind: WrittenKind, tasks: int) -> Float[Tensor, " B"]:
+            at_once = self._at_once.get(kind)
+            if at_once is None:
+                return uniform(draw.size).index_select(0, draw.places)
+            return uniform(tasks, at_once)[position, draw.places % at_once]  # examples of a task stand side by side
+
         rows: dict[str, Int[Tensor, " B"]] = {
-            kind: table.draw(position, uniform(draw.size).index_select(0, draw.places))
-            for kind, table in self._tables.items()
+            kind: table.draw(position, which(kind, len(table.count))) for kind, table in self._tables.items()
         }
         condition = self._mix.draw(position, draw.places, uniform().item())
         shown, goals = None, None

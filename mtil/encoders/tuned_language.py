@@ -53,7 +53,7 @@ class TunedLanguageEncoder(TunedEncoder, TaskEncoder[str]):
         self.register_buffer(_TOKENIZER, _as_bytes(_written(self._tokenizer, config.model)))
         example = self._tokens([next(iter(sentences), "a task")])
         tune(self.network, config.tuning, features=lambda: self.network(example), what=config.model)
-        if state is None:
+        if state is None or "whitening" not in state:
             embeddings = embed_sentences(config.model, sentences)
             centre, whitening = embeddings.mean(0), whitening_of(embeddings - embeddings.mean(0))
         else:

@@ -17,6 +17,7 @@ from mtil.encoders.tuning import merged, with_base_layers
 from mtil.encoders.vision import part_of
 from mtil.policies.config import PolicyConfig
 from mtil.policies.heads import DiscretisedHead
+from mtil.policies.parts import matching
 from mtil.policies.policy import TASKS, Policy
 from mtil.types import DatasetSpec, FeatureSpec
 
@@ -51,6 +52,7 @@ def transfer(
     statistics: Mapping[str, FeatureStatistics],
     *,
     normalization: Normalization = "keep",
+    parts: Sequence[str] | None = None,
 ) -> Transfer:
     """A policy with everything of an earlier one that fits.
 
@@ -64,13 +66,17 @@ def transfer(
         spec: What the data decide of it; its vocabulary holds the earlier one's.
         statistics: Of the data.
         normalization: Of states, actions and goals.
+        parts: Patterns of the names of what is to be taken over, where that is not everything.
 
     Raises:
-        ConfigError: The configuration does not fit the observations.
+        ConfigError: The configuration does not fit the observations, or a pattern matches nothing.
         EncoderError: A pretrained model that the earlier policy lacks is missing, or is none.
     """
     replaced = dict(_replaced(source, config, spec))
     state, unused = _fitting(source, spec, tuple(replaced))
+    asked = state if parts is None else matching(state, parts, option="start.parts")
+    left = [name for name in state if name not in asked]
+    state = {name: tensor for name, tensor in state.items() if name in asked}
     policy = Policy(config, spec, state=state, before=source.spec)
     policy.fit(statistics)
     state = with_base_layers(_inherited(policy, state, source.spec), policy)
@@ -78,7 +84,7 @@ def transfer(
     fitted = _fitted(normalizers, normalization)
     own, taken, new = policy.state_dict(), {}, {}
     for name, tensor in own.items():
-        why = fitted.get(name) or _why_new(name, tensor, state, replaced)
+        why = "not asked for" if name in left else fitted.get(name) or _why_new(name, tensor, state, replaced)
         if why is None:
             taken[name] = state[name]
         else:
@@ -86,13 +92,7 @@ def transfer(
     policy.load_state_dict({**own, **taken})
     if normalization == "extend":
         _extend(policy, normalizers, state, source, statistics)
-    return Transfer(policy, tuple(taken), new, (*unused, *(name for name in state if name not in own)))
-
-
-def part_name(name: str) -> str:
-    """Which part of a policy a tensor belongs to, by its name; each task encoder, and each kind of stream, is one."""
-    names = name.replace(TASKS, "task_encoders.").split(".")
-    return ".".join(names[: 2 if names[0].endswith(("encoder", "encoders")) else 1])
+    return Transfer(policy, tuple(taken), new, (*unused, *left, *(name for name in state if name not in own)))
 
 
 def _replaced(source: Policy, config: PolicyConfig, spec: DatasetSpec) -> Iterator[tuple[str, str]]:
@@ -193,7 +193,7 @@ def _extend(
             normalizer.extend(shift, scale)
     actions, head, earlier = statistics[policy.spec.action.key], policy.head, source.head
     low, high = actions.low, actions.high
-    if isinstance(earlier, DiscretisedHead) and earlier.low.shape == low.shape:
+    if _RANGE[0] in state and isinstance(earlier, DiscretisedHead) and earlier.low.shape == low.shape:
         low = torch.minimum(low, source.action_normalizer.inverse(earlier.low))
         high = torch.maximum(high, source.action_normalizer.inverse(earlier.high))
     head.fit(policy.action_normalizer(low), policy.action_normalizer(high))

@@ -55,12 +55,18 @@ class TrainerConfig(Config):
 
 
 class StartConfig(Config):
-    """What a fine-tuning starts from: a policy, whose vocabulary the tasks of the data join."""
+    """What a fine-tuning starts from: a policy, whose vocabulary the tasks of the data join, or parts of it."""
 
     policy: str = Field(description="A run directory, a checkpoint, an export, or the id of an export on the Hub")
     normalization: Literal["keep", "extend", "recompute"] = Field(
         default="keep",
         description="Of numbers: the policy's; over its data and these, weighing the same; or over these alone",
+    )
+    parts: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Patterns of names of what is taken over, such as observation_encoder.cameras.*, without the "
+        "vocabulary; null: all that fits",
     )
 
 

@@ -187,7 +187,7 @@ def _step(loaded: LoadedPolicy, data: DemoDataModule) -> int:
 
 def _vocabulary(config: ExperimentConfig, earlier: LoadedPolicy | None) -> DatasetSpec | None:
     """What the tasks of the data join, where a policy of other tasks is started from."""
-    return earlier.card.spec if config.start and earlier else None
+    return earlier.card.spec if config.start and config.start.parts is None and earlier else None
 
 
 def _policy(config: ExperimentConfig, data: DemoDataModule, started: LoadedPolicy | None, console: Console) -> Policy:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from torch import nn
 from torch.optim import AdamW
@@ -10,7 +9,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from mtil.encoders.tuning import TunedEncoder, layers, tuned_encoders
 from mtil.encoders.tuning_config import FrozenTuning, FullTuning, Tuning
-from mtil.errors import ConfigError, unknown
+from mtil.errors import ConfigError
+from mtil.policies.parts import matching
 from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig, OptimizerConfig
 from mtil.training.schedule import warmup_cosine
@@ -97,13 +97,8 @@ def freeze(policy: Policy, patterns: Sequence[str]) -> None:
     Raises:
         ConfigError: A pattern matches none, or nothing is left to train.
     """
-    names = [name for name, _ in policy.named_parameters()]
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            parts = dict.fromkeys(".".join(name.split(".")[:2]) + ".*" for name in names)
-            raise ConfigError(f"optimizer.frozen: {unknown('parameters', pattern, parts)}")
-    for name, parameter in policy.named_parameters():
-        if any(fnmatchcase(name, pattern) for pattern in patterns):
-            parameter.requires_grad_(False)
+    parameters = dict(policy.named_parameters())
+    for name in matching(parameters, patterns, option="optimizer.frozen"):
+        parameters[name].requires_grad_(False)
     if not any(parameter.requires_grad for parameter in policy.parameters()):
         raise ConfigError(f"optimizer.frozen: expected something to be left to train, found {', '.join(patterns)}")

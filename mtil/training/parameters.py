@@ -7,8 +7,8 @@ from rich.table import Table
 from torch import nn
 
 from mtil.encoders.tuning import TunedEncoder, tuned_encoders
+from mtil.policies.parts import part_name
 from mtil.policies.policy import Policy
-from mtil.policies.transfer import part_name
 from mtil.training.config import OptimizerConfig
 from mtil.training.optimizer import parameter_groups
 

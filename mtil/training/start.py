@@ -10,8 +10,9 @@ from rich.table import Table
 from mtil.data.datamodule import DemoDataModule
 from mtil.errors import CheckpointError, DatasetError, unknown
 from mtil.policies.checkpoint import LoadedPolicy, load_policy
+from mtil.policies.parts import part_name
 from mtil.policies.policy import Policy
-from mtil.policies.transfer import Transfer, part_name, transfer
+from mtil.policies.transfer import Transfer, transfer
 from mtil.training.config import ExperimentConfig, StartConfig
 from mtil.types import DatasetSpec
 
@@ -39,12 +40,21 @@ def started_from(source: LoadedPolicy, config: ExperimentConfig, data: DemoDataM
     assert config.start is not None, "there is something to start from"
     before, tasks = source.card.spec, [data.store.spec.task_names[i] for i in data.store.task.unique().tolist()]
     _check_rehearsed(before, data.store.rehearsed)
-    _check_names(before, data.store.spec)
-    how = config.start.normalization
-    found = transfer(source.policy, config.policy, data.store.spec, data.statistics, normalization=how)
-    console.print(
-        f"starting from [bold]{source.path}[/bold], step {source.step:,}, {', '.join(_joining(before, tasks, data))}"
+    start = config.start
+    if start.parts is None:
+        _check_names(before, data.store.spec)
+    found = transfer(
+        source.policy,
+        config.policy,
+        data.store.spec,
+        data.statistics,
+        normalization=start.normalization,
+        parts=start.parts,
     )
+    told = (
+        _joining(before, tasks, data) if start.parts is None else [f"of which {', '.join(start.parts)} is taken over"]
+    )
+    console.print(f"starting from [bold]{source.path}[/bold], step {source.step:,}, {', '.join(told)}")
     console.print(_table(found))
     return found.policy
 

@@ -140,6 +140,23 @@ def test_written_kinds_need_no_clips(store: DemoStore, clips: Clips) -> None:
     assert list(found.descriptors) == ["one_hot"]
 
 
+def test_few_sentences_at_once(store: DemoStore) -> None:
+    """Of each task in a batch, on any rank; over the batches all of them."""
+    counts = [len(task.instructions) for task in store.spec.tasks]
+    for limit in (1, 2):
+        telling = Telling({"language": 1.0}, store.spec, sentences=limit, seed=0)
+        seen: set[int] = set()
+        for step in range(40):
+            whole = told(telling, store, step=step).descriptors["language"]
+            for task in range(3):
+                assert len(whole[store.task == task].unique()) <= limit
+            seen.update(whole.tolist())
+            for rank in range(2):
+                part = told(telling, store, step=step, rank=rank, world_size=2)
+                assert torch.equal(part.descriptors["language"], whole[rank::2])
+        assert seen == set(range(sum(counts)))
+
+
 def test_tasks_with_a_single_demonstration(store: DemoStore) -> None:
     """It is imitated, so it is not shown."""
     first = torch.tensor([int((store.task == task).nonzero()[0]) for task in range(3)])

@@ -1,5 +1,6 @@
 """What a policy has of an earlier one's weights."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 from mtil.data.config import DataConfig
 from mtil.data.datamodule import DemoDataModule
 from mtil.data.sampling import Draw
+from mtil.errors import ConfigError
 from mtil.policies.config import PolicyConfig
 from mtil.policies.policy import Policy
 from mtil.policies.transfer import Normalization, Transfer, transfer
@@ -49,14 +51,17 @@ def moved(
     path: Path,
     *,
     normalization: Normalization = "keep",
+    parts: Sequence[str] | None = None,
     config: dict[str, Any] | None = None,
     **data: Any,
 ) -> Transfer:
     """The earlier policy, and what is made of it for other data, and perhaps with other parts."""
     torch.manual_seed(1)
-    found = data_of(path, vocabulary=source.spec, **data)
+    found = data_of(path, vocabulary=source.spec if parts is None else None, **data)
     architecture = PolicyConfig.model_validate(SMALL | (config or {}))
-    result = transfer(source, architecture, found.store.spec, found.statistics, normalization=normalization)
+    result = transfer(
+        source, architecture, found.store.spec, found.statistics, normalization=normalization, parts=parts
+    )
     result.policy.eval()
     return result
 
@@ -111,6 +116,22 @@ def test_the_range_of_a_head_follows_the_normalisation(opposites: Path, newcomer
     widest = torch.minimum(old[0], new[0]), torch.maximum(old[1], new[1])
     expected = {"keep": old, "extend": widest, "recompute": new}[how]
     torch.testing.assert_close([low, high], list(expected))
+
+
+@pytest.mark.parametrize("how", ["keep", "extend"])
+def test_only_what_is_asked_for(source: Policy, newcomers: Path, how: Normalization) -> None:
+    """The rest, the normalisation with it, is what it is without an earlier policy; nothing joins its vocabulary."""
+    found = moved(source, newcomers, parts=["trunk.blocks.*"], normalization=how)
+    assert all(name.startswith("trunk.blocks.") for name in found.taken)
+    old, now = source.state_dict(), found.policy.state_dict()
+    assert all(torch.equal(old[name], now[name]) for name in found.taken)
+    assert found.new[HEAD] == "not asked for"
+    assert HEAD in found.unused
+    fresh = policy_of(data_of(newcomers))
+    assert found.policy.spec == fresh.spec
+    assert torch.equal(now["action_normalizer.scale"], fresh.action_normalizer.scale)
+    with pytest.raises(ConfigError, match=r"start.parts: unknown parameters 'trunc\.\*'; did you mean 'trunk"):
+        moved(source, newcomers, parts=["trunk.*", "trunc.*"])
 
 
 def test_wider_actions_get_a_new_head(opposites: Path, mixed: Path) -> None:

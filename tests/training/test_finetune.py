@@ -218,3 +218,13 @@ def test_parts_may_be_others(base: Path, newcomers: Path, tmp_path: Path) -> Non
     assert row[1] == "0"
     assert row[3:] == ["another", "head"]
     assert "not used of the earlier policy: head" in said
+
+
+def test_a_part_alone_is_taken_over(base: Path, newcomers: Path, tmp_path: Path) -> None:
+    """The tasks of the earlier policy are not among those of the new one; a resumed run knows that, too."""
+    settings = [*QUICK, "start.parts=[trunk.*]", "trainer.max_steps=5"]
+    said = start(finetuning(base, newcomers, settings), tmp_path / "run")
+    assert "step 60, of which trunk.* is taken over" in said
+    assert load_policy(tmp_path / "run").policy.spec.task_names == ["around", "right"]
+    longer = finetuning(base, newcomers, [*settings, "trainer.max_steps=7"])
+    assert "continuing" in start(longer, tmp_path / "run", resume=True)
