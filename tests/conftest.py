@@ -30,8 +30,9 @@ def interruptible() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """Models this small only wait for each other's threads."""
+    """Models this small only wait for each other's threads, here and in the processes that tests start."""
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from mtil.config import Config
 from mtil.data.kinds import DescriptorKind
-from mtil.encoders.tuning_config import FullTuning, PretrainedModelConfig, Tuning
+from mtil.encoders.tuning_config import FrozenTuning, FullTuning, PretrainedModelConfig, Tuning
 
 Channels = Annotated[int, Field(ge=16, multiple_of=16)]
 Keypoints = Annotated[int, Field(ge=1, description="Places in the image that the policy is told")]
@@ -48,15 +48,33 @@ class ResNetConfig(_ImageEncoderConfig):
     resolution: Literal[4, 8, 16, 32] = Field(default=8, description="Pixels to a cell of the keypoints' maps")
 
 
-class PretrainedConfig(_ImageEncoderConfig, PretrainedModelConfig):
-    """A vision model of Hugging Face's, whose tokens are pooled."""
+class PooledConfig(_ImageEncoderConfig):
+    """A pretrained vision model, whose patches are pooled."""
 
-    kind: Literal["pretrained"] = "pretrained"
+    model: str
+    tuning: Tuning = FrozenTuning()
     pooling: Literal["attention", "mean"] = "attention"
     width: PositiveInt = Field(default=256, multiple_of=32, description="Features of an image")
 
 
-ImageEncoderConfig = Annotated[CNNConfig | ResNetConfig | PretrainedConfig, Field(discriminator="kind")]
+class PretrainedConfig(PooledConfig, PretrainedModelConfig):
+    """A vision model of Hugging Face's, whose tokens are pooled."""
+
+    kind: Literal["pretrained"] = "pretrained"
+    model: str = Field(description="Id on the Hub, or local folder")
+
+
+class TorchvisionConfig(PooledConfig):
+    """A classifier of torchvision's without its last layers, whose last map, or tokens, are pooled."""
+
+    kind: Literal["torchvision"] = "torchvision"
+    model: str = Field(description="torchvision's name of it, such as convnext_tiny or vit_b_16")
+    weights: str = Field(default="DEFAULT", description="torchvision's name of them, such as IMAGENET1K_V1, or a file")
+
+
+ImageEncoderConfig = Annotated[
+    CNNConfig | ResNetConfig | PretrainedConfig | TorchvisionConfig, Field(discriminator="kind")
+]
 
 
 class OneHotConfig(Config):
@@ -89,7 +107,7 @@ class VideoModelConfig(PretrainedModelConfig):
 
 
 ClipBackboneConfig = Annotated[
-    CNNConfig | ResNetConfig | PretrainedConfig | VideoModelConfig, Field(discriminator="kind")
+    CNNConfig | ResNetConfig | PretrainedConfig | TorchvisionConfig | VideoModelConfig, Field(discriminator="kind")
 ]
 
 

@@ -3,16 +3,12 @@
 Legend: N images, h and w their size, Z width of z, F features.
 """
 
-from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models import get_model, get_model_weights
+from torchvision.models import get_model
 from torchvision.ops import FrozenBatchNorm2d
 
 from mtil.encoders.config import ResNetConfig
@@ -20,8 +16,9 @@ from mtil.encoders.film import FiLM
 from mtil.encoders.hub import reason
 from mtil.encoders.image import ImageEncoder
 from mtil.encoders.pooling import Keypoints
+from mtil.encoders.torchvision_weights import read_weights
 from mtil.encoders.tuning import TunedEncoder, tune
-from mtil.errors import EncoderError, unknown
+from mtil.errors import EncoderError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which the published weights were trained on
 _FINEST = 4  # pixels to a cell of the first stage
@@ -87,28 +84,9 @@ def _group_norm(channels: int) -> nn.GroupNorm:
 
 def _fill(network: nn.Module, name: str, weights: str) -> None:
     """Load published or local weights into a network that has no classifier."""
-    found = _read(name, weights)
+    found = read_weights(name, weights)
     used = {key: tensor for key, tensor in found.items() if not key.startswith("fc.")}
     try:
         network.load_state_dict(used)
     except RuntimeError as error:
         raise EncoderError(f"{weights}: weights of another network than {name}: {reason(error)}") from None
-
-
-def _read(name: str, weights: str) -> Mapping[str, Tensor]:
-    published = get_model_weights(name).__members__
-    file = Path(weights).expanduser()
-    if weights in published:
-        fetch = partial(published[weights].get_state_dict, progress=False, check_hash=True)
-        problem = f"{name}: weights {weights} are not in the local cache and cannot be fetched; give a file"
-    elif not file.is_file():
-        raise EncoderError(f"{weights}: no such file, and {unknown(f'weights of {name}', weights, published)}")
-    elif file.suffix == ".safetensors":
-        fetch, problem = partial(safetensors.torch.load_file, file), f"{weights}: damaged, or no weights"
-    else:
-        fetch = partial(torch.load, file, map_location="cpu", weights_only=True)
-        problem = f"{weights}: damaged, or no weights"
-    try:
-        return fetch()
-    except Exception as error:  # of the network, of the disk, of the format
-        raise EncoderError(f"{problem}: {reason(error)}") from None

@@ -11,7 +11,7 @@ from mtil.encoders.tuning_config import FrozenTuning, LoRATuning, Tuning
 from mtil.errors import EncoderError, unknown
 
 _QUERIES_AND_VALUES = frozenset({"query", "value", "q_proj", "v_proj", "q_lin", "v_lin", "q", "v"})  # of all families
-_LAYER = re.compile(r"(?:^|\.)(?:layer)?(\d+)\.")
+_LAYER = re.compile(r"(?:(?:^|\.)[a-z_]*(?:layer|stage|block|transition)_?|(?:^|(?<!\d)\.))(\d+)\.")
 _BASE = ".base_layer."
 _ADAPTER = ".lora_"
 

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from mtil.encoders.base import Clip, ClipEncoder
 from mtil.encoders.config import VideoConfig, VideoModelConfig
+from mtil.encoders.pooled import as_expected
 from mtil.encoders.pooling import AttentionPool
 from mtil.encoders.tuning import TunedEncoder, tune
 from mtil.encoders.tuning_config import FrozenTuning
-from mtil.encoders.vision_model import ARCHITECTURE, architecture, as_expected, fetch, restore
+from mtil.encoders.vision_model import ARCHITECTURE, architecture, fetch, restore
 from mtil.errors import EncoderError
 from mtil.types import FeatureSpec
 

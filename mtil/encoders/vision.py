@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from mtil.encoders.cnn import CNNEncoder
-from mtil.encoders.config import CNNConfig, ImageEncoderConfig, PretrainedConfig, ResNetConfig
+from mtil.encoders.config import CNNConfig, ImageEncoderConfig, PretrainedConfig, ResNetConfig, TorchvisionConfig
 from mtil.encoders.image import ImageEncoder
 from mtil.encoders.pretrained import PretrainedEncoder
 from mtil.errors import ConfigError
@@ -97,6 +97,10 @@ def build_image_encoder(
             from mtil.encoders.resnet import ResNetEncoder  # torchvision takes a second to import
 
             return ResNetEncoder(config, condition=condition, fetch=state is None)
+        case TorchvisionConfig():
+            from mtil.encoders.torchvision_model import TorchvisionEncoder
+
+            return TorchvisionEncoder(config, condition=condition, fetch=state is None)
         case PretrainedConfig():
             return PretrainedEncoder(config, condition=condition, state=state)
         case _:

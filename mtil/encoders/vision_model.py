@@ -1,30 +1,18 @@
-"""Vision models of Hugging Face's, of images and of videos: fetched, or built again from a policy's state.
-
-Legend: N images.
-"""
+"""Vision models of Hugging Face's, of images and of videos: fetched, or built again from a policy's state."""
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtil.encoders.hub import load_network, locate, quiet, reason
+from mtil.encoders.pooled import Preprocessing
 from mtil.errors import CheckpointError, EncoderError
 
 ARCHITECTURE = "architecture"
 _INPUTS = ("pixel_values", "pixel_values_videos")
-
-
-class Preprocessing(NamedTuple):
-    """What a model expects of images: pixels along each side, and mean and deviation of each colour."""
-
-    size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
 
 
 def fetch(model: str, *, use: str) -> tuple[nn.Module, Preprocessing]:
@@ -65,14 +53,6 @@ def architecture(network: Any, expects: Preprocessing) -> Tensor:
     described = {name: value for name, value in network.config.to_dict().items() if not name.startswith("_")}
     text = json.dumps({"network": described, **expects._asdict()}, sort_keys=True)
     return torch.tensor(list(text.encode()), dtype=torch.uint8)
-
-
-def as_expected(images: Float[Tensor, "N 3 _ _"], expects: Preprocessing) -> Float[Tensor, "N 3 _ _"]:
-    """Images in [0, 1] as a model expects them: the whole of each resized, never cropped, and normalised."""
-    size = (expects.size, expects.size)
-    resized = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-    mean, std = (images.new_tensor(each).view(3, 1, 1) for each in (expects.mean, expects.std))
-    return (resized - mean) / std
 
 
 def _load(folder: Any) -> tuple[nn.Module, Preprocessing]:

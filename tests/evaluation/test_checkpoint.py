@@ -114,8 +114,8 @@ def test_the_table_does_not_depend_on_the_workers(run: Evaluate, save: Callable[
     policy = Policy(PolicyConfig.model_validate(ONE_HOT), data.store.spec)
     policy.fit(data.statistics)
     path = save(policy, tmp_path / "x.ckpt", suite="metaworld-mt10")
-    one, two, four = (run(path, tasks=("drawer-close-v3",), episodes=4, workers=workers) for workers in (1, 2, 4))
-    assert one == two == four
+    one, three = (run(path, tasks=("drawer-close-v3",), episodes=4, workers=workers) for workers in (1, 3))
+    assert one == three
     assert [(task.task, task.episodes) for task in one.tasks] == [("drawer-close-v3", 4)]
     assert one.protocol.horizon == 500
 
