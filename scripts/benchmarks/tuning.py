@@ -3,7 +3,8 @@
 Each arm goes on from the same policies, trained with the model frozen, on the same demonstrations, for as many steps;
 the frozen one with them, so that what more steps are worth is not taken for what tuning is. Each training is a process
 of its own, whose peak memory the system tells; a step's time is by the moments at which the training's log was written.
-What is done is not done again.
+Beside success, which from state hardly depends on the sentence, it is counted how many of the held-out sentences have a
+z that lies nearest to the sentences of their own task. What is done is not done again.
 
     python scripts/benchmarks/tuning.py runs/mt50-state --data data/mt50-state \
         --instructions data/instructions/held-out.yaml --out runs/tuning
@@ -17,6 +18,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+import yaml
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +28,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mtil.evaluation.comparison import compare, pooled
 from mtil.evaluation.metrics import EvaluationResult, MeanResult
 from mtil.evaluation.results import read_json
+from mtil.evaluation.retrieval import Retrieval, prototypes, retrieve
+from mtil.policies.checkpoint import load_policy
 
 ARMS = {
     "frozen": "{kind: frozen}",
@@ -99,14 +104,8 @@ def _evaluated(run: Path, options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     table = Table(box=box.MARKDOWN)
-    for title in (
-        "language model",
-        "s a step",
-        "peak GiB",
-        "trained sentences %",
-        "held-out sentences %",
-        "difference",
-    ):
+    titles = ("language model", "s a step", "peak GiB", "trained sentences %", "held-out sentences %", "difference")
+    for title in (*titles, "held-out sentences known by z"):
         table.add_column(title)
     _row(table, f"before these {options.steps} steps", options.bases, options, cost=False)
     for arm in options.arms:
@@ -125,7 +124,16 @@ def _row(table: Table, name: str, runs: Sequence[Path], options: argparse.Namesp
         _rate(pooled([*trained.values()]).mean),
         _rate(pooled([*other.values()]).mean),
         f"{100 * gain.difference:+.1f} ({100 * gain.low:+.1f}, {100 * gain.high:+.1f})",
+        ", ".join(f"{found.correct} of {found.count}" for found in (_known(run, options) for run in runs)),
     )
+
+
+@torch.no_grad()
+def _known(run: Path, options: argparse.Namespace) -> Retrieval:
+    """The held-out sentences by the trained ones that their z lies nearest to."""
+    policy, told = load_policy(run).policy, yaml.safe_load(options.instructions.read_text())
+    trained = {task.name: policy.embed("language", task.instructions) for task in policy.spec.tasks}
+    return retrieve({task: policy.embed("language", told[task]) for task in trained}, prototypes(trained))
 
 
 def _rate(mean: MeanResult) -> str:

@@ -1,4 +1,4 @@
-"""Models of Hugging Face's, tiny and random, as folders."""
+"""Models of Hugging Face's, tiny and random, as folders; and weights for some of torchvision's."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import tokenizers
 import torch
+import torchvision
 import transformers
+from safetensors.torch import save_file
 
 Options = dict[str, Any]
 PIXELS, PATCH = 16, 4
@@ -80,6 +82,23 @@ def vision_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 WORDS = ("<pad>", "</s>", "<unk>", "open", "close", "push", "the", "a", "drawer", "door", "button", "slowly")
+
+
+@pytest.fixture(scope="session")
+def torchvision_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a file of randomly drawn weights for each of some small classifiers, by its name."""
+    folder = tmp_path_factory.mktemp("torchvision")
+    for name in (
+        "shufflenet_v2_x0_5",
+        "mobilenet_v3_small",
+        "regnet_y_400mf",
+        "densenet121",
+        "swin_t",
+        "squeezenet1_1",
+    ):
+        torch.manual_seed(0)
+        save_file(torchvision.models.get_model(name, weights=None).state_dict(), folder / f"{name}.safetensors")
+    return folder
 
 
 @pytest.fixture(scope="session")

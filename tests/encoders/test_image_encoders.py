@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtil.encoders.config import CNNConfig, ImageEncoderConfig, PretrainedConfig, ResNetConfig
+from mtil.encoders.config import CNNConfig, ImageEncoderConfig, PretrainedConfig, ResNetConfig, TorchvisionConfig
 from mtil.encoders.image import ImageEncoder
 from mtil.encoders.vision import build_image_encoder
 
@@ -16,11 +16,18 @@ CONDITION, PIXELS = 3, 32
 SMALL: dict[str, Any] = {"channels": (16, 32), "keypoints": 4}
 
 
-Case = Callable[[Path], ImageEncoderConfig]  # which may need a folder of models
+Case = Callable[[Path], ImageEncoderConfig]  # which may need a folder of models, or of weights
 
 
 def pretrained(name: str, **options: Any) -> Case:
     return lambda folder: PretrainedConfig(model=str(folder / name), width=32, **options)
+
+
+def classifier(tuning: str) -> Case:
+    name = "shufflenet_v2_x0_5"
+    return lambda folder: TorchvisionConfig.model_validate(
+        {"model": name, "weights": str(folder / f"{name}.safetensors"), "width": 32, "tuning": {"kind": tuning}}
+    )
 
 
 CASES: dict[str, Case] = {
@@ -36,6 +43,8 @@ CASES: dict[str, Case] = {
     "clip, trained": pretrained("clip", tuning={"kind": "full"}),
     "residual": pretrained("resnet"),
     "residual, trained": pretrained("resnet", tuning={"kind": "full"}),
+    "torchvision": classifier("frozen"),
+    "torchvision, trained": classifier("full"),
 }
 
 
@@ -45,8 +54,9 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture
-def config(case: Case, vision_models: Path) -> ImageEncoderConfig:
-    return case(vision_models)
+def config(request: pytest.FixtureRequest, case: Case, vision_models: Path) -> ImageEncoderConfig:
+    named = "torchvision" in request.node.name
+    return case(request.getfixturevalue("torchvision_weights") if named else vision_models)
 
 
 @pytest.fixture
@@ -120,6 +130,7 @@ def test_every_trained_weight_learns(encoder: ImageEncoder) -> None:
 def test_state_is_complete(config: ImageEncoderConfig, encoder: ImageEncoder) -> None:
     """And tells what the model looks like, which need not be there."""
     gone = {"model": "/nowhere"} if isinstance(config, PretrainedConfig) else {}
+    gone = {"weights": "/nowhere"} if isinstance(config, TorchvisionConfig) else gone
     state = awake(encoder).state_dict()
     other = build_image_encoder(config.model_copy(update=gone), condition=CONDITION, state=state)
     other.load_state_dict(state)

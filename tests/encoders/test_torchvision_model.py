@@ -17,17 +17,6 @@ from mtil.errors import EncoderError
 SMALL = "shufflenet_v2_x0_5"
 
 
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Files of randomly drawn ones, by model."""
-    folder, files = tmp_path_factory.mktemp("weights"), {}
-    for name in (SMALL, "mobilenet_v3_small", "regnet_y_400mf", "densenet121", "swin_t", "squeezenet1_1"):
-        torch.manual_seed(0)
-        files[name] = folder / f"{name}.safetensors"
-        safetensors.torch.save_file(get_model(name, weights=None).state_dict(), files[name])
-    return files
-
-
 def make(name: str, file: Path, *, fetch: bool = True, **options: Any) -> TorchvisionEncoder:
     torch.manual_seed(0)
     config = TorchvisionConfig.model_validate({"model": name, "weights": str(file), "width": 32, **options})
@@ -46,14 +35,14 @@ def make(name: str, file: Path, *, fetch: bool = True, **options: Any) -> Torchv
     ],
 )
 @torch.no_grad()
-def test_it_sees_what_the_classifier_classifies(weights: dict[str, Path], name: str, features: int, side: int) -> None:
+def test_it_sees_what_the_classifier_classifies(torchvision_weights: Path, name: str, features: int, side: int) -> None:
     """The last map before the layers that tell classes, of the whole image as the published weights are given it."""
-    encoder = make(name, weights[name], pooling="mean", film=False)
+    encoder = make(name, torchvision_weights / f"{name}.safetensors", pooling="mean", film=False)
     images = torch.rand(2, 3, 40, 36)
     maps = encoder.patches(as_expected(images, encoder._expects))
     assert maps.shape == (2, features, side, side)
     whole: Any = get_model(name, weights=None).eval()
-    whole.load_state_dict(safetensors.torch.load_file(weights[name]))
+    whole.load_state_dict(safetensors.torch.load_file(torchvision_weights / f"{name}.safetensors"))
     published: Any = get_model_weights(name)
     given = published.DEFAULT.transforms()
     size = (given.crop_size[0], given.crop_size[0])
@@ -91,14 +80,14 @@ def test_transformers_give_tokens() -> None:
         ("swin_t", {"features.0.0.weight": 1, "features.7.0.norm1.weight": 8, "norm.weight": 9}),
     ],
 )
-def test_layers_are_numbered_from_the_input(name: str, expected: dict[str, int], weights: dict[str, Path]) -> None:
-    found = layers(make(name, weights[name]).network)
+def test_layers_are_numbered_from_the_input(name: str, expected: dict[str, int], torchvision_weights: Path) -> None:
+    found = layers(make(name, torchvision_weights / f"{name}.safetensors").network)
     assert {parameter: found[parameter] for parameter in expected} == expected
 
 
 @pytest.mark.parametrize("tuning", ["frozen", "lora", "full"])
-def test_what_is_trained_is_what_is_said(weights: dict[str, Path], tuning: str) -> None:
-    encoder = make(SMALL, weights[SMALL], tuning={"kind": tuning}).train()
+def test_what_is_trained_is_what_is_said(torchvision_weights: Path, tuning: str) -> None:
+    encoder = make(SMALL, torchvision_weights / f"{SMALL}.safetensors", tuning={"kind": tuning}).train()
     assert not any(module.training for module in encoder.network.modules())
     encoder(torch.rand(2, 3, 16, 16), torch.rand(2, 2)).square().sum().backward()
     reached = {name for name, parameter in encoder.named_parameters() if parameter.grad is not None}
@@ -112,15 +101,15 @@ def test_what_is_trained_is_what_is_said(weights: dict[str, Path], tuning: str) 
 
 
 @pytest.mark.parametrize("tuning", ["frozen", "lora", "full"])
-def test_a_state_needs_no_file(weights: dict[str, Path], tuning: str) -> None:
-    encoder = make(SMALL, weights[SMALL], tuning={"kind": tuning})
+def test_a_state_needs_no_file(torchvision_weights: Path, tuning: str) -> None:
+    encoder = make(SMALL, torchvision_weights / f"{SMALL}.safetensors", tuning={"kind": tuning})
     other = make(SMALL, Path("gone"), tuning={"kind": tuning}, fetch=False)
     other.load_state_dict(encoder.state_dict())
     images, z = torch.rand(2, 3, 32, 32), torch.randn(2, 2)
     assert torch.equal(other(images, z), encoder(images, z))
 
 
-def test_models_that_cannot_be_used(weights: dict[str, Path], tmp_path: Path) -> None:
+def test_models_that_cannot_be_used(torchvision_weights: Path, tmp_path: Path) -> None:
     with pytest.raises(
         EncoderError, match="unknown model of torchvision 'convnext_tinny'; did you mean 'convnext_tiny'"
     ):
@@ -130,10 +119,10 @@ def test_models_that_cannot_be_used(weights: dict[str, Path], tmp_path: Path) ->
     ):
         make(SMALL, tmp_path / "gone")
     with pytest.raises(EncoderError, match=f"densenet121.safetensors: weights of another network than {SMALL}: "):
-        make(SMALL, weights["densenet121"])
+        make(SMALL, torchvision_weights / "densenet121.safetensors")
     with pytest.raises(EncoderError, match=r"tuning\.targets: unknown layer for LoRA 'query'"):
-        make(SMALL, weights[SMALL], tuning={"kind": "lora", "targets": ["query"]})
+        make(SMALL, torchvision_weights / f"{SMALL}.safetensors", tuning={"kind": "lora", "targets": ["query"]})
     cut = tmp_path / "cut.safetensors"
-    cut.write_bytes(weights[SMALL].read_bytes()[:5000])
+    cut.write_bytes((torchvision_weights / f"{SMALL}.safetensors").read_bytes()[:5000])
     with pytest.raises(EncoderError, match=r"cut\.safetensors: damaged, or no weights"):
         make(SMALL, cut)
