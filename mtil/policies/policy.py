@@ -15,9 +15,7 @@ from mtil.data.batch import Batch
 from mtil.data.kinds import DescriptorKind, default_kind
 from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.base import Clip, ClipEncoder, Goal, TaskEncoder
-from mtil.encoders.config import (
-    encoder_parts,
-)
+from mtil.encoders.config import encoder_parts
 from mtil.encoders.multimodal import TaskEncoders
 from mtil.encoders.normalizer import Normalizer
 from mtil.encoders.observation import ObservationEncoder

@@ -5,7 +5,7 @@ image encoders; with these and its task encoder, whose z modulates them; and wit
 way are evaluated on the same placements. What is done is not done again.
 
     mtil train mt10-pixels data.path=data/mt10-small trainer.threads=1 collection.episodes_per_task=25 \
-        collection.cameras.{corner,corner2,gripperPOV}.size=48 trainer.max_steps=6000 --out runs/mt10-small
+        collection.cameras.{corner,corner2,gripperPOV}.size=48 trainer.max_steps=3000 --out runs/mt10-small
     mtil collect metaworld-mt50 --tasks bin-picking-v3,box-close-v3,door-lock-v3,door-unlock-v3,hand-insert-v3 \
         --episodes-per-task 10 --noise 0.1 --steps-after-success 15 --max-steps 160 --camera corner,corner2,gripperPOV \
         --image-size 48 --crop corner=0.2,0.17,0.85,0.82 --crop corner2=0.31,0.34,0.75,0.78 --out data/new-small
