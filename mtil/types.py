@@ -129,6 +129,14 @@ class Episode:
     def __len__(self) -> int:
         return len(self.actions)
 
+    def equals(self, other: "Episode") -> bool:
+        """Whether another one holds the same values, to the bit, under the same keys."""
+        if self.observations.keys() != other.observations.keys():
+            return False
+        arrays = [(array, other.observations[key]) for key, array in self.observations.items()]
+        arrays += [(self.actions, other.actions), (self.rewards, other.rewards), (self.dones, other.dones)]
+        return all(one.dtype == two.dtype and np.array_equal(one, two) for one, two in arrays)
+
 
 def first_not_finite(array: Float[np.ndarray, "T ..."]) -> int:
     """The first time step at which an array holds a NaN or an infinity."""

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from mtil.data.hdf5 import write_task
+from mtil.data.hdf5.writing import write_task
 from mtil.types import Episode, Task
 
 # The machine may be slow, and the same code must pass or fail the same way.
@@ -33,6 +33,13 @@ def one_thread() -> None:
     """Models this small only wait for each other's threads, here and in the processes that tests start."""
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own, for this process and those that it spawns."""
+    monkeypatch.setenv("MTIL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from mtil.cli import app
 from mtil.data.config import DataConfig
 from mtil.data.datamodule import DemoDataModule
-from mtil.data.hdf5 import open_tasks
+from mtil.data.formats import open_tasks
 from mtil.policies.checkpoint import load_policy
 
 OPEN, CLOSE = "drawer-open-v3", "drawer-close-v3"

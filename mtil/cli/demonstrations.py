@@ -74,7 +74,7 @@ def inspect(
         print_inspection(found, Console())
     if contact_sheet is not None:
         from mtil.data.contact_sheet import write_contact_sheet
-        from mtil.data.hdf5 import open_tasks
+        from mtil.data.formats import open_tasks
 
         write_contact_sheet(contact_sheet, open_tasks(path))
     if found.defects:
@@ -82,14 +82,28 @@ def inspect(
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="A file or folder of demonstrations")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="A file or folder of demonstrations, of any format")],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="The file or folder to write")],
-    to: Annotated[str, typer.Option(metavar="hdf5", help="Layout: hdf5, contiguous and uncompressed")],
+    to: Annotated[
+        str, typer.Option(metavar="hdf5|lerobot", help="hdf5: robomimic's, contiguous and uncompressed; lerobot: v3.0")
+    ],
+    film: Annotated[bool, typer.Option("--film", help="To lerobot: films instead of pictures, smaller, lossy")] = False,
+    fps: Annotated[float | None, typer.Option(min=0.01, help="To lerobot: steps a second, if SRC tells none")] = None,
+    fix: Annotated[
+        str | None,
+        typer.Option(metavar="C[,C2]", help="Put right, in LIBERO's recordings: flip or rotate (images), timing"),
+    ] = None,
 ) -> None:
-    """Write demonstrations anew as they are read fastest, every value as it is. Run again, it finishes its work."""
+    """Write demonstrations anew, in another format or as they are read fastest. Run again, it finishes its work."""
     from mtil.data.conversion import convert as convert_dataset
     from mtil.data.conversion import progress_bar
+    from mtil.data.corrections import read_corrections
 
+    corrections = read_corrections(names_in(fix, "--fix") or ())
     with progress_bar() as report:
-        written, kept = convert_dataset(source, destination, layout=to, report=report)
-    print(f"{destination}: {written} files written, {kept} kept")
+        done = convert_dataset(
+            source, destination, layout=to, corrections=corrections, filmed=film, fps=fps, report=report
+        )
+    for note in done.notes:
+        print(note)
+    print(f"{destination}: {done.written} {'tasks' if to == 'lerobot' else 'files'} written, {done.kept} kept")

@@ -10,7 +10,7 @@ from typing import Any
 from mtil.collection.attempt import attempt
 from mtil.collection.settings import CollectionReport, CollectionSettings, TaskReport, read_report, signed
 from mtil.collection.workers import interrupts_held, worker_pool
-from mtil.data.hdf5 import write_task
+from mtil.data.hdf5.writing import write_task
 from mtil.errors import OutputError, SimulatorError, unknown
 from mtil.ranks import ALONE, Rank, cores
 from mtil.sim.base import Simulator, load

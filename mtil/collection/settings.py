@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from mtil.collection.config import CollectionConfig
 from mtil.data import cameras
-from mtil.data.hdf5 import open_task
+from mtil.data.hdf5.task_file import open_task
 from mtil.errors import ConfigError, OutputError
 
 _KEY = "collection"

@@ -25,6 +25,7 @@ class UniformSampling(Config):
     kind: Literal["uniform"] = "uniform"
 
 
+Decoding = Literal["once", "on_the_fly"]
 Change = Annotated[float, Field(ge=0, le=1)]
 Sampling = Annotated[StratifiedSampling | UniformSampling, Field(discriminator="kind")]
 
@@ -109,7 +110,7 @@ class GoalsConfig(Config):
 class RehearsalConfig(Config):
     """Demonstrations of earlier tasks that are mixed into a fine-tuning, lest the policy forget them."""
 
-    path: Path = Field(description="A robomimic file, or a folder of them, one file a task")
+    path: Path = Field(description="A robomimic or LIBERO file, a folder with one a task, or a LeRobot dataset")
     tasks: tuple[str, ...] | None = Field(
         default=None, description="Which to rehearse; null: all that are not among the new"
     )
@@ -119,7 +120,7 @@ class RehearsalConfig(Config):
 class DataConfig(Config):
     """Demonstrations and batches."""
 
-    path: Path = Field(description="A robomimic file, or a folder of them, one file a task")
+    path: Path = Field(description="A robomimic or LIBERO file, a folder with one a task, or a LeRobot dataset")
     observations: tuple[str, ...] | None = Field(
         default=None, description="Keys of the observation, states and images; null: all state keys"
     )
@@ -148,6 +149,11 @@ class DataConfig(Config):
     )
     validation_fraction: float = Field(
         default=0.1, ge=0, lt=1, description="Share of each task's demos that is held out"
+    )
+    decoding: Decoding = Field(
+        default="once",
+        description="Of images that are compressed, pictures or films: once, into a mapped file of the cache, or "
+        "on_the_fly, for each batch anew, where there is no room for that",
     )
     num_workers: int = Field(default=0, ge=0, description="Loader processes; 0: batches are gathered in this one")
     augmentation: AugmentationConfig | None = Field(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
-from mtil.data.hdf5 import TaskFile
+from mtil.data.task_demos import TaskDemos
 from mtil.errors import DatasetError
 from mtil.pictures import write_figure
 
@@ -21,7 +21,7 @@ _GAP, _LINE = 8, 20  # pixels between images, and of a line of text
 _TALLEST = 2**16 - 1  # matplotlib draws no taller picture
 
 
-def write_contact_sheet(path: Path, files: Sequence[TaskFile]) -> None:
+def write_contact_sheet(path: Path, files: Sequence[TaskDemos]) -> None:
     """Draw the first, middle and last frame of each task's first demonstration, for each of its image keys.
 
     Args:
@@ -35,7 +35,7 @@ def write_contact_sheet(path: Path, files: Sequence[TaskFile]) -> None:
     write_figure(path, contact_sheet(files), dpi=_DPI)
 
 
-def contact_sheet(files: Sequence[TaskFile]) -> Figure:
+def contact_sheet(files: Sequence[TaskDemos]) -> Figure:
     """The sheet: every pixel of an image is a square of equal pixels.
 
     Raises:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 
 from mtil.errors import DatasetError
 from mtil.types import first_not_finite
@@ -59,6 +59,37 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Extent:
+    """How far actions reach.
+
+    Attributes:
+        outside: How many values lie outside [-1, 1]; they are data, no defect.
+        total: How many values there are.
+        extreme: The value farthest from 0.
+    """
+
+    outside: int = 0
+    total: int = 0
+    extreme: float = 0.0
+
+    @staticmethod
+    def of(actions: Float[np.ndarray, "T A"]) -> "Extent":
+        """That of some actions."""
+        farthest = float(actions.flat[np.abs(actions).argmax()]) if actions.size else 0.0
+        return Extent(int((np.abs(actions) > 1).sum()), actions.size, farthest)
+
+    def __add__(self, other: "Extent") -> "Extent":
+        farthest = max(self.extreme, other.extreme, key=abs)
+        return Extent(self.outside + other.outside, self.total + other.total, farthest)
+
+    def note(self, findings: "Findings") -> None:
+        """Tell of values outside, if there are any."""
+        if self.outside:
+            where = f"lie outside [-1, 1], the farthest at {self.extreme:g}"
+            findings.note(f"{self.outside} of {self.total} values {where}", ACTIONS)
+
+
+@dataclass(frozen=True)
 class Findings:
     """Collects what is found in one file, in the order in which it is met; a note is kept once."""
 
@@ -85,6 +116,19 @@ class Findings:
         # Damaged bytes make h5py raise nearly anything: OSError, KeyError, RuntimeError, TypeError, MemoryError...
         except Exception as error:
             self.add(explain(error), key)
+
+
+def note_decoded(key: str, size: int, findings: Findings, *, how: str) -> None:
+    """Tell of images that cannot be mapped as they are stored.
+
+    Args:
+        key: Of the images.
+        size: Bytes that they take once decoded.
+        findings: Receives the note.
+        how: They are stored.
+    """
+    once = f"training on them decodes {size / 1e6:,.1f} MB into the cache, once (data.decoding=on_the_fly: none)"
+    findings.note(f"{how}: {once}", key)
 
 
 def explain(error: Exception) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mtil.data.defects import Defect, Note
-from mtil.data.hdf5 import task_files
-from mtil.data.survey import Survey, conflicts, survey
+from mtil.data.formats import surveys as surveys_of
+from mtil.data.survey import Survey, conflicts
 from mtil.types import FeatureSpec, Task
 
 
@@ -67,7 +67,7 @@ def inspect(path: Path) -> Inspection:
     Raises:
         DatasetError: There is no such path, or no file of demonstrations in it.
     """
-    surveys = [survey(file, decompress_images=True) for file in task_files(path)]
+    surveys = surveys_of(path, thorough=True)
     return Inspection(
         tasks=tuple(TaskSummary(each.task, len(each.lengths), sum(each.lengths.values())) for each in surveys),
         features=_features(surveys),

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mtil.data.config import ClipsConfig, GoalsConfig, RehearsalConfig, StatedGoal
-from mtil.data.hdf5 import TaskFile, open_tasks
+from mtil.data.formats import open_tasks
+from mtil.data.task_demos import TaskDemos
 from mtil.errors import DatasetError, unknown
 from mtil.types import FeatureSpec
 
 
-def selected(files: list[TaskFile], tasks: Sequence[str] | None, *, option: str) -> list[TaskFile]:
+def selected(files: list[TaskDemos], tasks: Sequence[str] | None, *, option: str) -> list[TaskDemos]:
     if tasks is None:
         return files
     if not tasks or len(set(tasks)) < len(tasks):
@@ -22,7 +23,7 @@ def selected(files: list[TaskFile], tasks: Sequence[str] | None, *, option: str)
     return [by_name[task] for task in tasks]
 
 
-def rehearsed_of(new: list[TaskFile], wanted: RehearsalConfig) -> list[TaskFile]:
+def rehearsed_of(new: list[TaskDemos], wanted: RehearsalConfig) -> list[TaskDemos]:
     """The files of other tasks than the new ones."""
     names = [file.task.name for file in new]
     chosen = selected(open_tasks(wanted.path), wanted.tasks, option="rehearsal.tasks")
@@ -33,7 +34,7 @@ def rehearsed_of(new: list[TaskFile], wanted: RehearsalConfig) -> list[TaskFile]
     return others
 
 
-def keys_of(files: list[TaskFile], wanted: Sequence[str] | None) -> list[str]:
+def keys_of(files: list[TaskDemos], wanted: Sequence[str] | None) -> list[str]:
     """The observation keys to read, each checked to be in every file."""
     valid = [file.observations for file in files]
     states = [key for features in valid for key, feature in features.items() if feature.kind == "state"]
@@ -50,7 +51,7 @@ def keys_of(files: list[TaskFile], wanted: Sequence[str] | None) -> list[str]:
     return chosen
 
 
-def targets_of(files: list[TaskFile], wanted: Sequence[str]) -> list[str]:
+def targets_of(files: list[TaskDemos], wanted: Sequence[str]) -> list[str]:
     """The states to be told, each checked to be in every file."""
     for file in files:
         states = [key for key, feature in file.observations.items() if feature.kind == "state"]
@@ -60,7 +61,7 @@ def targets_of(files: list[TaskFile], wanted: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(wanted))
 
 
-def clip_frame(files: list[TaskFile], wanted: ClipsConfig | None) -> FeatureSpec | None:
+def clip_frame(files: list[TaskDemos], wanted: ClipsConfig | None) -> FeatureSpec | None:
     """What a frame of a clip is; such images are checked to be in every file."""
     if wanted is None:
         return None
@@ -80,7 +81,7 @@ def clip_frame(files: list[TaskFile], wanted: ClipsConfig | None) -> FeatureSpec
     return frame
 
 
-def goal_space(files: list[TaskFile], wanted: GoalsConfig | None) -> tuple[Sequence[str], FeatureSpec | None]:
+def goal_space(files: list[TaskDemos], wanted: GoalsConfig | None) -> tuple[Sequence[str], FeatureSpec | None]:
     """The keys that goals are made of, and what the demonstrations state as their goals, if that is to be taken."""
     if wanted is None:
         return (), None
@@ -99,7 +100,7 @@ def goal_space(files: list[TaskFile], wanted: GoalsConfig | None) -> tuple[Seque
     return space, _stated(files, space, wanted.relabel.key)
 
 
-def _stated(files: list[TaskFile], space: Sequence[str], key: str) -> FeatureSpec:
+def _stated(files: list[TaskDemos], space: Sequence[str], key: str) -> FeatureSpec:
     """The state that holds goals, checked to be in every file and of the shape of what it is a goal for."""
     where = "data.goals.relabel.key"
     if len(space) > 1:

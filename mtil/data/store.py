@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mtil.data.config import ClipsConfig, DataConfig, GoalsConfig, RehearsalConfig
+from mtil.data.config import ClipsConfig, DataConfig, Decoding, GoalsConfig, RehearsalConfig
 from mtil.data.defects import ACTIONS
+from mtil.data.formats import open_tasks
 from mtil.data.frames import Frames
-from mtil.data.hdf5 import TaskFile, open_tasks
 from mtil.data.selection import clip_frame, goal_space, keys_of, rehearsed_of, selected, targets_of, widest
 from mtil.data.statistics import FeatureStatistics, feature_statistics
+from mtil.data.task_demos import TaskDemos
 from mtil.types import DatasetSpec, FeatureSpec
 
 
@@ -62,18 +63,20 @@ class DemoStore:
         goals: GoalsConfig | None = None,
         tasks: Sequence[str] | None = None,
         rehearsal: RehearsalConfig | None = None,
+        decoding: Decoding = "once",
         vocabulary: DatasetSpec | None = None,
     ) -> "DemoStore":
         """Read a file or folder of demonstrations.
 
         Args:
-            path: A robomimic file, or a folder with one a task.
+            path: Of the demonstrations, in any format.
             keys: Observations wanted, states or images that every task has; None: every state.
             targets: States wanted beside them, to be told from images.
             clips: What is to show tasks.
             goals: What goals are made of.
             tasks: Tasks wanted, in the order that they get in the vocabulary; None: all, by name of their file.
             rehearsal: Demonstrations of other tasks to be mixed in.
+            decoding: When to decode images that cannot be mapped.
             vocabulary: Of earlier tasks, which those found join; there need be no demonstrations of them.
 
         Raises:
@@ -91,7 +94,7 @@ class DemoStore:
         images = [feature.key for feature in spec.observations if feature.kind == "image"]
         goal_images = [feature.key for feature in spec.goal if feature.kind == "image"]
         shown = [] if spec.clip is None else [spec.clip.key]
-        frames = {key: Frames(files, key) for key in {*images, *goal_images, *shown}}
+        frames = {key: Frames(files, key, decoding=decoding) for key in {*images, *goal_images, *shown}}
         length = torch.tensor([steps for file in files for steps in file.lengths])
         return DemoStore(
             spec=spec,
@@ -122,6 +125,7 @@ class DemoStore:
             goals=config.goals,
             tasks=config.tasks,
             rehearsal=config.rehearsal,
+            decoding=config.decoding,
             vocabulary=vocabulary,
         )
 
@@ -143,7 +147,7 @@ class DemoStore:
 
 
 def _spec(
-    files: list[TaskFile],
+    files: list[TaskDemos],
     keys: Sequence[str],
     targets: Sequence[str],
     clip: FeatureSpec | None,
@@ -168,7 +172,7 @@ def _spec(
     )
 
 
-def _read(files: list[TaskFile], features: Sequence[FeatureSpec]) -> dict[str, Float[Tensor, "N _"]]:
+def _read(files: list[TaskDemos], features: Sequence[FeatureSpec]) -> dict[str, Float[Tensor, "N _"]]:
     """States and actions of all episodes, padded to the widest task; one episode at a time lies in memory twice."""
     rows = sum(sum(file.lengths) for file in files)
     stacked = {feature.key: np.zeros((rows, *feature.shape), np.float32) for feature in features}
@@ -181,7 +185,7 @@ def _read(files: list[TaskFile], features: Sequence[FeatureSpec]) -> dict[str, F
     return {key: torch.from_numpy(values) for key, values in stacked.items()}
 
 
-def _filters(files: list[TaskFile]) -> dict[str, Bool[Tensor, " E"]]:
+def _filters(files: list[TaskDemos]) -> dict[str, Bool[Tensor, " E"]]:
     keys = dict.fromkeys(key for file in files for key in file.masks)
     return {
         key: torch.tensor([demo in file.masks.get(key, ()) for file in files for demo in file.demos]) for key in keys

@@ -1,33 +1,27 @@
-"""A walk through one file of demonstrations: what it holds, and everything that is wrong with it."""
+"""What a task's demonstrations are found to be on a walk through them, whatever their format."""
 
-import json
-import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import h5py
-
-from mtil.data import cameras, problem_info
-from mtil.data.defects import ACTIONS, Defect, Findings, Note, outliers
-from mtil.data.demo import Demo, check_demo, member
-from mtil.types import CameraView, FeatureSpec, Task
-
-_DEMO = re.compile(r"demo_\d+", re.ASCII)
+from mtil.data import cameras
+from mtil.data.defects import ACTIONS, Defect, Note, outliers
+from mtil.errors import DatasetError
+from mtil.types import FeatureSpec, Task
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a file holds, as far as it could be read.
+    """What one task's demonstrations hold, as far as they could be read.
 
     Attributes:
-        path: The file.
-        task: Its task.
-        lengths: Steps by demonstration, in numeric order of their names.
+        path: The file or folder.
+        task: The task.
+        lengths: Steps by demonstration, in order.
         features: Observations by key, and the action under `ACTIONS`.
         masks: Names of demonstrations by filter key.
+        env_args: What is told of the environment.
         defects: Everything that is wrong.
         notes: Facts that are no defects.
     """
@@ -37,177 +31,53 @@ class Survey:
     lengths: dict[str, int] = field(default_factory=dict)
     features: dict[str, FeatureSpec] = field(default_factory=dict)
     masks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    env_args: Mapping[str, Any] = field(default_factory=dict)
     defects: tuple[Defect, ...] = ()
     notes: tuple[Note, ...] = ()
 
-
-def survey(path: Path, *, source: BytesIO | None = None, decompress_images: bool = False) -> Survey:
-    """Walk through a file; never raises, whatever state the file is in.
-
-    Args:
-        path: The file.
-        source: Its bytes, if they are not on disk yet.
-        decompress_images: Whether to read compressed images, which finds damage within them.
-    """
-    findings = Findings(str(path))
-    default = Task(path.stem.removesuffix("_demo") or path.stem)
-    with findings.guard(), h5py.File(source or path, "r") as file:
-        return _survey(path, file, default, findings, decompress_images)
-    return Survey(path, default, defects=tuple(findings.defects))
+    @property
+    def observations(self) -> dict[str, FeatureSpec]:
+        """Observations by key."""
+        return {key: spec for key, spec in self.features.items() if key != ACTIONS}
 
 
 def conflicts(surveys: Sequence[Survey]) -> list[Defect]:
-    """What is wrong with files only when they stand together as one dataset."""
+    """What is wrong with tasks only when they stand together as one dataset."""
     found: list[Defect] = []
-    holders: dict[str, Path] = {}
+    holders: dict[str, Survey] = {}
     for each in surveys:
-        holder = holders.setdefault(each.task.name, each.path)
-        if holder is not each.path:
-            message = f"expected one file per task, but {holder.name} holds task {each.task.name!r} already"
+        holder = holders.setdefault(each.task.name, each)
+        if holder is not each:
+            message = f"expected one file per task, but {holder.path.name} holds task {each.task.name!r} already"
             found.append(Defect(str(each.path), None, None, message))
     for key in dict.fromkeys(key for each in surveys for key in each.features):
         specs = {str(each.path): each.features[key] for each in surveys if key in each.features}
         rule, odd = outliers(specs, _what_tasks_share)
-        message = f"expected {_describe(rule)} as in the other files"
-        found += [Defect(path, None, key, f"{message}, found {_describe(specs[path])}") for path in odd]
+        message = f"expected {describe(rule)} as in the other files"
+        found += [Defect(path, None, key, f"{message}, found {describe(specs[path])}") for path in odd]
     return found
+
+
+def describe(spec: FeatureSpec) -> str:
+    """Words for what a feature is."""
+    return f"{spec.kind} of shape {spec.shape}{cameras.describe(spec.camera)}"
+
+
+def refuse(defects: Sequence[Defect], *, hint: str) -> None:
+    """Raise the first defect, if there is any.
+
+    Args:
+        defects: All of them.
+        hint: Where to learn of the others, or what became of it.
+
+    Raises:
+        DatasetError: There is a defect.
+    """
+    if defects:
+        more = f" (and {len(defects) - 1} more)" if len(defects) > 1 else ""
+        raise DatasetError(f"{defects[0]}{more}; {hint}")
 
 
 def _what_tasks_share(spec: FeatureSpec) -> Hashable:
     """States and actions of different width are padded; images are of one size, and show the same."""
     return (spec.kind, spec.shape, spec.camera) if spec.kind == "image" else spec.kind
-
-
-def _describe(spec: FeatureSpec) -> str:
-    return f"{spec.kind} of shape {spec.shape}{cameras.describe(spec.camera)}"
-
-
-def _survey(path: Path, file: h5py.File, default: Task, findings: Findings, decompress_images: bool) -> Survey:
-    task, demos, masks, views = default, {}, {}, {}
-    data = member(file, "data", h5py.Group, findings)
-    if data is not None:
-        views = _views(data, findings)
-        task = _task(data, default, findings)
-        if "bddl_file_name" in data.attrs:
-            findings.note("recorded by LIBERO: images upside down, each observation seen after its action", "obs")
-        demos = _demos(data, findings, decompress_images)
-        masks = _masks(file, set(demos), findings)
-    features = _agreed_features(demos, views, findings)
-    _note_outside(demos, features, findings)
-    _note_decoded(path, demos, findings)
-    return Survey(
-        path=path,
-        task=task,
-        lengths={name: demo.steps for name, demo in demos.items()},
-        features=features,
-        masks=masks,
-        defects=tuple(findings.defects),
-        notes=tuple(findings.notes),
-    )
-
-
-def _text(group: h5py.Group, name: str) -> str | None:
-    value: Any = group.attrs.get(name)
-    return value if value is None else value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _views(data: h5py.Group, findings: Findings) -> dict[str, CameraView]:
-    """What the environment's cameras show, by key."""
-    with findings.guard("env_args"):
-        text = _text(data, "env_args")
-        if text is None:
-            findings.add("missing: expected an attribute that names the environment, as JSON", "env_args")
-        elif (env_args := _json_object(text)) is None:
-            findings.add(f"expected a JSON object, found {text[:40]!r}", "env_args")
-        else:
-            return cameras.decode(env_args)
-    return {}
-
-
-def _json_object(text: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _task(data: h5py.Group, default: Task, findings: Findings) -> Task:
-    with findings.guard("problem_info"):
-        text = _text(data, "problem_info")
-        return default if text is None else problem_info.decode(text, default.name)
-    return default
-
-
-def _demos(data: h5py.Group, findings: Findings, decompress_images: bool) -> dict[str, Demo]:
-    inside = sorted(data.keys())
-    names = sorted(filter(_DEMO.fullmatch, inside), key=lambda name: int(name[5:]))
-    for stray in sorted(set(inside) - set(names)):
-        findings.of(stray).add("expected nothing but groups named demo_<number> in the group 'data'")
-    if not names:
-        findings.add("holds no demonstrations: expected groups data/demo_0, data/demo_1, ...")
-    demos: dict[str, Demo] = {}
-    for name in names:
-        demos[name] = Demo()
-        group = member(data, name, h5py.Group, findings)
-        of_demo = findings.of(name)
-        with of_demo.guard():
-            if group is not None:
-                demos[name] = check_demo(group, of_demo, decompress_images=decompress_images)
-    return demos
-
-
-def _masks(file: h5py.File, demos: set[str], findings: Findings) -> dict[str, tuple[str, ...]]:
-    masks: dict[str, tuple[str, ...]] = {}
-    group = member(file, "mask", h5py.Group, findings) if "mask" in file else None
-    for name in sorted(group.keys()) if group is not None else ():
-        key = f"mask/{name}"
-        with findings.guard(key):
-            array = member(file, key, h5py.Dataset, findings)
-            if array is None:
-                continue
-            if array.ndim != 1 or array.dtype.kind not in "SO":
-                findings.add(f"expected names of demonstrations, found {array.dtype} {array.shape}", key)
-                continue
-            masks[name] = tuple(each.decode() for each in array[()])
-            for unknown in sorted(set(masks[name]) - demos):
-                findings.add(f"names {unknown!r}, which is not in the file", key)
-    return masks
-
-
-def _agreed_features(
-    demos: dict[str, Demo], views: Mapping[str, CameraView], findings: Findings
-) -> dict[str, FeatureSpec]:
-    """The features that most demonstrations have; finds the demonstrations that differ."""
-    _check_keys({name: demo.keys for name, demo in demos.items() if demo.keys is not None}, findings)
-    features: dict[str, FeatureSpec] = {}
-    for key in dict.fromkeys(key for demo in demos.values() for key in demo.features):
-        specs = {name: demo.features[key] for name, demo in demos.items() if key in demo.features}
-        features[key], odd = outliers(specs, lambda spec: (spec.kind, spec.shape))
-        message = f"expected {_describe(features[key])} as in the other demonstrations"
-        for name in odd:
-            findings.of(name).add(f"{message}, found {_describe(specs[name])}", key)
-    return {key: cameras.taken_by(spec, views) for key, spec in features.items()}
-
-
-def _check_keys(keys: dict[str, frozenset[str]], findings: Findings) -> None:
-    for key in sorted(frozenset().union(*keys.values())):
-        usual, odd = outliers({name: key in present for name, present in keys.items()})
-        message = "missing, though other demonstrations have it" if usual else "only here: most demonstrations lack it"
-        for name in odd:
-            findings.of(name).add(message, key)
-
-
-def _note_outside(demos: dict[str, Demo], features: dict[str, FeatureSpec], findings: Findings) -> None:
-    outside = sum(demo.outside for demo in demos.values())
-    if outside:
-        total = sum(demo.steps for demo in demos.values()) * features[ACTIONS].shape[0]
-        extreme = max((demo.extreme for demo in demos.values()), key=abs)
-        findings.note(f"{outside} of {total} values lie outside [-1, 1], the farthest at {extreme:g}", ACTIONS)
-
-
-def _note_decoded(path: Path, demos: dict[str, Demo], findings: Findings) -> None:
-    for key in dict.fromkeys(key for demo in demos.values() for key in demo.decoded):
-        size = sum(demo.decoded.get(key, 0) for demo in demos.values()) / 1e6
-        held = f"chunked or compressed: training on them holds {size:,.1f} MB of them in memory"
-        findings.note(f"{held}; `mtil convert {path} DST --to hdf5` stores them so that it holds none", key)

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
-
-from mtil.data.hdf5 import task_files
+from mtil.data.formats import demo_counts
 from mtil.errors import MtilError
 from mtil.evaluation.metrics import MeanResult
 from mtil.report.run import Run, setting
@@ -59,17 +57,8 @@ def _parameters(run: Run) -> str | None:
 def _demonstrations(run: Run) -> str | None:
     """As many as the dataset holds; None where it is gone."""
     try:
-        files = task_files(Path(str(setting(run.config, "data", "path"))))
-        return f"{sum(_demos(file) for file in files if _is_used(file, run)):,}"
+        counts = demo_counts(Path(str(setting(run.config, "data", "path"))))
+        tasks = setting(run.config, "data", "tasks") or counts
+        return f"{sum(count for task, count in counts.items() if task in tasks):,}"
     except (MtilError, OSError, KeyError):
         return None
-
-
-def _demos(path: Path) -> int:
-    with h5py.File(path) as file:
-        return len(file["data"])  # pyright: ignore[reportArgumentType]
-
-
-def _is_used(path: Path, run: Run) -> bool:
-    tasks = setting(run.config, "data", "tasks")
-    return not tasks or path.stem in tasks

@@ -22,7 +22,7 @@ from rich.table import Table
 from torchvision.transforms.v2 import functional as transforms
 
 from mtil.config import read
-from mtil.data.hdf5 import open_tasks
+from mtil.data.formats import open_tasks
 from mtil.evaluation.results import read_json
 from mtil.sim.video import VideoWriter
 from mtil.training.config import ExperimentConfig, presets

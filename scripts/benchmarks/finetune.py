@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mtil.config import read
-from mtil.data.hdf5 import open_tasks
+from mtil.data.formats import open_tasks
 from mtil.evaluation.checkpoint import evaluate_checkpoint
 from mtil.evaluation.comparison import compare, pooled
 from mtil.evaluation.comparison_table import print_comparison

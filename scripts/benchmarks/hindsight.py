@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mtil.data.hdf5 import write_task
+from mtil.data.hdf5.writing import write_task
 from mtil.evaluation.metrics import EvaluationResult
 from mtil.evaluation.results import read_json
 from mtil.sim.base import load, placement

@@ -23,7 +23,7 @@ import torch
 from mtil.data.batch import Batch
 from mtil.data.config import DataConfig
 from mtil.data.datamodule import DemoDataModule
-from mtil.data.hdf5 import write_task
+from mtil.data.hdf5.writing import write_task
 from mtil.types import Episode, Task
 
 HISTORY, CHUNK, BATCH = 2, 10, 256

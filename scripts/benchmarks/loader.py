@@ -45,7 +45,7 @@ from torch.utils.data import DataLoader, default_collate
 from mtil.data.batch import Batch
 from mtil.data.config import DataConfig
 from mtil.data.datamodule import DemoDataModule
-from mtil.data.hdf5 import open_tasks
+from mtil.data.formats import open_tasks
 from mtil.data.windows import Windows
 from mtil.errors import MtilError
 from mtil.files import replacing

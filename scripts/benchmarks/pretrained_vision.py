@@ -20,7 +20,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mtil.data.hdf5 import open_tasks
+from mtil.data.formats import open_tasks
 from mtil.evaluation.checkpoint import evaluate_checkpoint
 from mtil.evaluation.comparison import pooled
 from mtil.evaluation.results import read_json

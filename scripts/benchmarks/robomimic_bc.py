@@ -29,7 +29,8 @@ from success_curve import Snapshot
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mtil.data.hdf5 import open_tasks, write_task
+from mtil.data.formats import open_tasks
+from mtil.data.hdf5.writing import write_task
 from mtil.data.split import split
 from mtil.data.store import DemoStore
 from mtil.evaluation.conditioning import Descriptor

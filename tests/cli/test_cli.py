@@ -115,7 +115,7 @@ def test_messages_of_several_lines_become_one(monkeypatch: pytest.MonkeyPatch, t
             r"x\.jpg: expected a picture ending in \.png, ",
         ),
         (["convert", "nowhere", "x", "--to", "hdf5"], DatasetError, "nowhere: no such file or folder"),
-        (["convert", "nowhere", "x", "--to", "lerobot"], ConfigError, "--to: unknown layout 'lerobot'; valid: hdf5"),
+        (["convert", "nowhere", "x", "--to", "rlds"], ConfigError, "--to: unknown layout 'rlds'; valid: hdf5, lerobot"),
         (["evaluate", "nowhere"], CheckpointError, "nowhere: no such run directory, export or checkpoint"),
         (["evaluate", "nowhere", "--control", "none"], ConfigError, "unknown control 'none'; .*valid: wrong, absent"),
         (["evaluate", "nowhere", "--replay", "first"], ConfigError, "replay 'first': expected the number of an epis"),

@@ -17,7 +17,7 @@ import pytest
 from mtil.collection.collect import CollectionReport, Progress, collect
 from mtil.collection.config import CameraConfig
 from mtil.collection.settings import CollectionSettings, TaskReport
-from mtil.data.hdf5 import open_task
+from mtil.data.hdf5.task_file import open_task
 from mtil.errors import OutputError, SimulatorError
 from mtil.ranks import ALONE, Rank
 from mtil.types import CameraView

@@ -9,7 +9,7 @@ import pytest
 from mtil.collection.config import CameraConfig
 from mtil.collection.settings import CollectionSettings, TaskReport, read_report, signed
 from mtil.data.cameras import decode
-from mtil.data.hdf5 import write_task
+from mtil.data.hdf5.writing import write_task
 from mtil.errors import OutputError
 from mtil.types import Episode, Task
 

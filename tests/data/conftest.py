@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mtil.data.hdf5 import write_task
+from mtil.data.hdf5.writing import write_task
 from mtil.types import Episode, Task
 
 MakeEpisode = Callable[[int], Episode]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mtil.data.contact_sheet import contact_sheet, write_contact_sheet
-from mtil.data.hdf5 import open_tasks
+from mtil.data.formats import open_tasks
 from mtil.errors import DatasetError, OutputError
 
 

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from mtil.data.conversion import convert, progress_bar
-from mtil.data.demo import offset_in_file
-from mtil.data.hdf5 import open_task, open_tasks
-from mtil.data.survey import survey
+from mtil.data.conversion import Converted, convert, progress_bar
+from mtil.data.formats import open_tasks
+from mtil.data.hdf5.demo import offset_in_file
+from mtil.data.hdf5.survey import survey
+from mtil.data.hdf5.task_file import open_task
 from mtil.errors import ConfigError, DatasetError, OutputError
 
 
@@ -57,7 +58,7 @@ def foreign(write: Callable[[str], Path]) -> Path:
 
 
 def test_everything_is_kept_and_every_image_can_be_mapped(foreign: Path, tmp_path: Path) -> None:
-    assert convert(foreign, tmp_path / "converted", layout="hdf5") == (2, 0)
+    assert convert(foreign, tmp_path / "converted", layout="hdf5") == Converted(2, 0)
     assert sorted(contents(tmp_path / "converted")) == ["lift.hdf5", "push.hdf5"]
     for before, after in zip(open_tasks(foreign), open_tasks(tmp_path / "converted"), strict=True):
         assert (after.task, after.demos, after.lengths, after.masks) == (
@@ -106,7 +107,7 @@ def test_run_again_it_keeps_what_is_complete_and_writes_the_rest(foreign: Path, 
     kept = (target / "lift.hdf5").stat().st_mtime_ns
     (target / "push.hdf5").unlink()
     (target / ".push.hdf5.partial").write_text("half a file")
-    assert convert(foreign, target, layout="hdf5") == (1, 1)
+    assert convert(foreign, target, layout="hdf5") == Converted(1, 1)
     assert contents(target) == whole
     assert (target / "lift.hdf5").stat().st_mtime_ns == kept
 
@@ -170,7 +171,7 @@ def test_the_source_is_never_the_destination(foreign: Path) -> None:
 
 
 def test_unknown_layouts_and_unsound_sources(foreign: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--to: unknown layout 'hdf'; did you mean 'hdf5'\? valid: hdf5"):
+    with pytest.raises(ConfigError, match=r"--to: unknown layout 'hdf'; did you mean 'hdf5'\? valid: hdf5, lerobot"):
         convert(foreign, tmp_path / "converted", layout="hdf")
     with pytest.raises(DatasetError, match="nowhere: no such file or folder"):
         convert(tmp_path / "nowhere", tmp_path / "converted", layout="hdf5")

@@ -15,7 +15,7 @@ from mtil.data.batch import Batch
 from mtil.data.config import DataConfig
 from mtil.data.datamodule import DemoDataModule
 from mtil.data.descriptors import descriptor_table
-from mtil.data.hdf5 import open_tasks
+from mtil.data.formats import open_tasks
 from mtil.data.randomness import seed_of
 from mtil.data.sampling import Draw
 from mtil.errors import ConfigError, DatasetError

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional
 
+from mtil.data.formats import open_tasks
 from mtil.data.frames import Frames
-from mtil.data.hdf5 import open_tasks
 from mtil.errors import DatasetError
 
 KEY = "camera"

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mtil.data.hdf5 import open_tasks
+from mtil.data.formats import open_tasks
 from mtil.data.inspection import inspect
 from mtil.errors import DatasetError
 from mtil.types import Task
@@ -244,14 +244,14 @@ def test_facts_that_are_no_defects_are_noted(opened: h5py.File, sound: Path) -> 
         opened.create_dataset(f"data/{demo}/obs/camera", data=numbers(steps, 60, 80, 3, dtype="uint8"), chunks=True)
     put(f"{DEMO}/obs/camera", numbers(6, 60, 80, 3, dtype="uint8"))(opened)
     opened.close()
-    held = "chunked or compressed: training on them holds 0.1 MB of them in memory"
+    once = "training on them decodes 0.1 MB into the cache, once (data.decoding=on_the_fly: none)"
     inspection = inspect(sound)
     assert inspection.defects == ()
     assert [(note.key, note.message) for note in inspection.notes] == [
         ("actions", "stored as float64, read as float32"),
         ("proprio", "compressed (lzf): contiguous arrays are read many times faster"),
         ("actions", "2 of 30 values lie outside [-1, 1], the farthest at -4"),
-        ("camera", f"{held}; `mtil convert {sound} DST --to hdf5` stores them so that it holds none"),
+        ("camera", f"chunked or compressed: {once}"),
     ]
     open_tasks(sound)
 
@@ -260,7 +260,10 @@ def test_what_liberos_recorder_does_is_told(opened: h5py.File, sound: Path) -> N
     tell("bddl_file_name", "open_it.bddl")(opened)
     opened.close()
     (note,) = inspect(sound).notes
-    assert note.message == "recorded by LIBERO: images upside down, each observation seen after its action"
+    assert note.message == (
+        "recorded by LIBERO: images upside down, each observation seen after its action; "
+        "`mtil convert SRC DST --to hdf5 --fix flip,timing` corrects both"
+    )
 
 
 def test_the_readmes_recipe_makes_a_sound_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

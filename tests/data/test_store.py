@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtil.data.hdf5 import write_task
+from mtil.data.hdf5.writing import write_task
 from mtil.data.store import DemoStore
 from mtil.errors import DatasetError
 from mtil.types import Episode, Task

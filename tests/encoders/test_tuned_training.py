@@ -10,7 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from mtil.data.hdf5 import write_task
+from mtil.data.hdf5.writing import write_task
 from mtil.policies.checkpoint import load_policy
 from mtil.training.config import ExperimentConfig
 from mtil.training.experiment import train

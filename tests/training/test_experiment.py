@@ -18,7 +18,8 @@ from rich.console import Console
 
 from mtil.config import dump, read, read_yaml
 from mtil.data.datamodule import DemoDataModule
-from mtil.data.hdf5 import open_tasks, write_task
+from mtil.data.formats import open_tasks
+from mtil.data.hdf5.writing import write_task
 from mtil.data.sampling import Draw
 from mtil.errors import CheckpointError, ConfigError, DatasetError, OutputError
 from mtil.machine import this_machine
@@ -350,7 +351,7 @@ if __name__ == "__main__":  # workers, which import this again, need nothing of 
     from pathlib import Path
     from rich.console import Console
     from mtil.config import read
-    from mtil.data.hdf5 import open_tasks
+    from mtil.data.formats import open_tasks
     from mtil.training.config import ExperimentConfig
     from mtil.training.experiment import ensure_data
 

@@ -14,7 +14,8 @@ from rich.console import Console
 from mtil.config import read
 from mtil.data.config import DataConfig
 from mtil.data.datamodule import DemoDataModule
-from mtil.data.hdf5 import open_tasks, write_task
+from mtil.data.formats import open_tasks
+from mtil.data.hdf5.writing import write_task
 from mtil.data.sampling import Draw
 from mtil.errors import CheckpointError, ConfigError, DatasetError, OutputError
 from mtil.evaluation.export import export

@@ -2,8 +2,8 @@ import h5py
 import numpy as np
 import pytest
 
-from mtil.data.defects import Findings
-from mtil.data.demo import check_demo, read_array
+from mtil.data.defects import Extent, Findings
+from mtil.data.hdf5.demo import check_demo, read_array
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64", "int64", "uint8", "bool"])
@@ -35,4 +35,4 @@ def test_actions_outside_the_unit_range_are_counted(opened: h5py.File) -> None:
     actions[1] = 1.5, -3
     group["actions"][...] = actions  # pyright: ignore[reportIndexIssue]
     demo = check_demo(group, Findings("file"), decompress_images=False)
-    assert (demo.steps, demo.outside, demo.extreme) == (5, 2, -3.0)
+    assert (demo.steps, demo.extent) == (5, Extent(outside=2, total=10, extreme=-3.0))

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mtil.data.demo import offset_in_file
-from mtil.data.repacking import Repacking
+from mtil.data.hdf5.demo import offset_in_file
+from mtil.data.hdf5.repacking import Repacking
 from mtil.errors import DatasetError
 
 

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from mtil.data.cameras import encode
 from mtil.data.config import ClipsConfig
-from mtil.data.hdf5 import open_task, open_tasks
+from mtil.data.formats import open_tasks
+from mtil.data.hdf5.survey import survey
+from mtil.data.hdf5.task_file import open_task
 from mtil.data.store import DemoStore
-from mtil.data.survey import conflicts, survey
+from mtil.data.survey import conflicts
 from mtil.errors import DatasetError
 from mtil.types import CameraView
 

@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mtil.data.hdf5 import open_task, open_tasks, task_files, write_task
+from mtil.data.formats import open_tasks
+from mtil.data.hdf5.task_file import open_task, task_files
+from mtil.data.hdf5.writing import write_task
 from mtil.errors import DatasetError, OutputError
 from mtil.types import Episode, FeatureSpec, Task
 

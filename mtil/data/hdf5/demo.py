@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from jaxtyping import Shaped
 
-from mtil.data.defects import ACTIONS, Findings, explain, layout_defect, outliers, value_defect
+from mtil.data.defects import ACTIONS, Extent, Findings, explain, layout_defect, outliers, value_defect
 from mtil.types import FeatureSpec
 
 _SIGNALS = ("rewards", "dones")
@@ -27,16 +27,14 @@ class Demo:
         keys: Its observation keys, sound or not; None if it has no observations at all.
         features: What is sound of its observations and actions.
         decoded: By key of images that cannot be mapped as they are stored, the bytes that they take once decoded.
-        outside: How many action values lie outside [-1, 1].
-        extreme: The action value farthest from 0.
+        extent: How far its actions reach.
     """
 
     steps: int = 0
     keys: frozenset[str] | None = None
     features: Mapping[str, FeatureSpec] = field(default_factory=dict)
     decoded: Mapping[str, int] = field(default_factory=dict)
-    outside: int = 0
-    extreme: float = 0.0
+    extent: Extent = field(default_factory=Extent)
 
 
 def check_demo(group: h5py.Group, findings: Findings, *, decompress_images: bool) -> Demo:
@@ -70,8 +68,7 @@ def check_demo(group: h5py.Group, findings: Findings, *, decompress_images: bool
         keys=keys,
         features=features,
         decoded=decoded,
-        outside=int((np.abs(actions) > 1).sum()),
-        extreme=float(actions.flat[np.abs(actions).argmax()]) if actions.size else 0.0,
+        extent=Extent.of(actions),
     )
 
 

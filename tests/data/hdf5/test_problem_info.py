@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtil.data import problem_info
+from mtil.data.hdf5 import problem_info
 from mtil.errors import DatasetError
 from mtil.types import Task
 
