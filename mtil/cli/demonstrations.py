@@ -10,7 +10,9 @@ from mtil.ranks import this_rank
 
 
 def collect(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="e.g. metaworld-mt10")],
+    suite: Annotated[
+        str, typer.Argument(metavar="SUITE", help="e.g. metaworld-mt10, or a YAML file that describes one")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write one file a task to")],
     tasks: Annotated[str | None, typer.Option(help="Comma-separated; all by default")] = None,
     episodes_per_task: Annotated[int, typer.Option(min=1, help="Successful demonstrations of each task")] = 25,

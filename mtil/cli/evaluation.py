@@ -11,7 +11,9 @@ from mtil.ranks import this_rank
 
 def evaluate(
     policy: Annotated[Path, typer.Argument(metavar="RUN|CKPT|EXPORT", help="A run directory, checkpoint or export")],
-    suite: Annotated[str | None, typer.Option(help="Simulator; by default the one that the run names")] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="Simulator, or a YAML file that describes it; by default as the run names it")
+    ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes of each task")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the placements, which are never those of training")] = 0,
     tasks: Annotated[str | None, typer.Option(help="Comma-separated; by default all that the policy knows")] = None,

@@ -166,6 +166,7 @@ def _terms(first: EvaluationResult, second: EvaluationResult) -> Iterator[tuple[
     """What must agree, coarsest first: its name, and its value in both."""
     ours, theirs = first.protocol, second.protocol
     yield "suite", ours.suite, theirs.suite
+    yield f"what {ours.suite} said (its digest)", ours.suite_digest, theirs.suite_digest
     yield "seed", ours.seed, theirs.seed
     yield "success rule", ours.success, theirs.success
     yield "horizon", ours.horizon, theirs.horizon

@@ -24,7 +24,8 @@ def weights_digest(policy: Policy) -> str:
 def evaluation_digest(protocol: EvaluationProtocol, trials: Iterable[Trial]) -> str:
     """Of all that decides the outcomes: suite, weights, and task, placement, words and z of every episode."""
     rules = (protocol.suite, protocol.horizon, protocol.success, protocol.condition, protocol.control, protocol.weights)
-    digest = hashlib.sha256(json.dumps(rules).encode())
+    described = () if protocol.suite_digest is None else (protocol.suite_digest,)
+    digest = hashlib.sha256(json.dumps(rules + described).encode())
     for trial in trials:
         digest.update(json.dumps([trial.task, trial.episode, trial.placement, trial.told]).encode())
         digest.update(_bits(trial.z))

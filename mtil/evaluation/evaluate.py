@@ -81,6 +81,7 @@ def evaluate(
         success=suite.success,
         condition=condition,
         checkpoint=checkpoint,
+        suite_digest=suite.digest,
     )
     return summary(protocol, outcomes)
 

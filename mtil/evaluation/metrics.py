@@ -67,7 +67,7 @@ class EvaluationProtocol:
     """How the episodes were run.
 
     Attributes:
-        suite: Name of the simulator.
+        suite: Name of the simulator, or the file that describes it.
         seed: Seed of the placements.
         episodes_per_task: Episodes, each from a placement of its own.
         horizon: Steps after which an episode has failed.
@@ -83,6 +83,7 @@ class EvaluationProtocol:
         untrained: Tasks that the policy was not trained on, if it was evaluated on any.
         path: The checkpoint's file.
         replay: The one episode that was run again, if it was not all of them.
+        suite_digest: Of what the file said, if one describes the simulator.
     """
 
     suite: str
@@ -101,6 +102,7 @@ class EvaluationProtocol:
     untrained: tuple[str, ...] | None = None
     path: str | None = None
     replay: int | None = None
+    suite_digest: str | None = None
 
     @property
     def told_as_trained(self) -> bool:

@@ -95,6 +95,7 @@ def prepare(path: Path, settings: EvaluationSettings) -> Preparation:
         clips=settings.clips if condition == "video" else None,
         untrained=tuple(task for task in tasks if task not in policy.spec.task_names) or None,
         path=str(loaded.path),
+        suite_digest=simulator.digest,
     )
     return Preparation(loaded, simulator, protocol, _told(loaded, simulator, condition, tasks, settings))
 

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from mtil import files
 from mtil.errors import CheckpointError
 from mtil.evaluation.metrics import EvaluationProtocol, EvaluationResult
+from mtil.sim.base import is_file
 
 FOLDER = "evaluation"  # in a run directory
 
@@ -37,7 +38,8 @@ def result_path(run: Path, protocol: EvaluationProtocol, digest: str) -> Path:
         digest: Of everything that decides their outcomes.
     """
     kind = protocol.condition if protocol.control is None else f"{protocol.condition}-{protocol.control}"
-    name = f"{protocol.suite}_{kind}_seed-{protocol.seed}_step-{protocol.step}_{digest[:8]}.json"
+    suite = Path(protocol.suite).stem if is_file(protocol.suite) else protocol.suite
+    name = f"{suite}_{kind}_seed-{protocol.seed}_step-{protocol.step}_{digest[:8]}.json"
     return run / FOLDER / name.replace("/", "-")
 
 

@@ -75,7 +75,7 @@ def _protocol(result: EvaluationResult) -> _Protocol:
     how = result.protocol
     tasks = tuple(task.task for task in result.tasks)
     told = how.instructions, how.videos, how.clips, how.control
-    return how.suite, how.seed, tasks, how.episodes_per_task, *told
+    return how.suite, how.suite_digest, how.seed, tasks, how.episodes_per_task, *told
 
 
 def _ambiguous(found: dict[Path, Found]) -> str:

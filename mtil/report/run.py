@@ -149,7 +149,7 @@ def _weight(result: EvaluationResult, kind: str | None) -> tuple[int, ...]:
 def _there(result: EvaluationResult, other: EvaluationResult) -> bool:
     """Whether two evaluations have a task in common, and are of the same weights at placements of the same seed."""
     some = {task.task for task in result.tasks} & {task.task for task in other.tasks}
-    keys = ("suite", "seed", "step", "weights")
+    keys = ("suite", "suite_digest", "seed", "step", "weights")
     return bool(some) and all(getattr(result.protocol, key) == getattr(other.protocol, key) for key in keys)
 
 

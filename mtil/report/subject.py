@@ -97,5 +97,5 @@ def _training(run: Run) -> dict[str, Any]:
     for key in _UNIMPORTANT:
         found.get("trainer", {}).pop(key, None)
     protocol, tasks = run.result.protocol, [task.task for task in run.result.tasks]
-    keys = ("suite", "seed", "episodes_per_task", "condition", "step")
+    keys = ("suite", "suite_digest", "seed", "episodes_per_task", "condition", "step")
     return found | {"evaluated": [tasks, *(getattr(protocol, key) for key in keys)]}

@@ -1,10 +1,11 @@
-"""What a simulator offers, and how one is found: by name, through the entry-point group `mtil.simulators`."""
+"""What a simulator offers, and how one is found: as an entry point of the group `mtil.simulators`, or in a file."""
 
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import gymnasium
@@ -47,12 +48,14 @@ class Simulator(ABC):
         horizon: Steps after which an episode is truncated.
         success: What counts as success, in words.
         camera: The camera that films are taken with; None: there is none.
+        digest: Of what a file says of the suite, to know it again by; None: its name tells all.
     """
 
     name: str
     horizon: int
     success: str
     camera: str | None
+    digest: str | None = None
 
     @abstractmethod
     def tasks(self) -> tuple[Task, ...]:
@@ -124,16 +127,43 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(entry_points(group=_GROUP).names))
 
 
+def is_file(name: str) -> bool:
+    """Whether what is given for a simulator is the path of a YAML file that describes one, rather than a name."""
+    return name.endswith((".yaml", ".yml"))
+
+
 def load(name: str) -> Simulator:
-    """The simulator of that name.
+    """The simulator of that name, or the one that a file describes.
+
+    Args:
+        name: Of an installed simulator, or the path of a `.yaml` file (see `suite_file`).
 
     Raises:
         SimulatorError: There is none, or it needs a package that is not installed.
+        ConfigError: A key or value in the file does not fit.
     """
+    if is_file(name):
+        from mtil.sim.registered import read_suite  # which builds on this module
+
+        return read_suite(Path(name))
     found = tuple(entry_points(group=_GROUP, name=name))
     if not found:
-        raise SimulatorError(unknown("simulator", name, names()))
-    return found[0].load()()
+        raise SimulatorError(f"{unknown('simulator', name, names())}; or the path of a .yaml file that describes one")
+    return _installed(found[0])
+
+
+def _installed(entry: EntryPoint) -> Simulator:
+    try:
+        make = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise SimulatorError(f"simulator {entry.name!r}: {entry.value} cannot be imported ({error})") from error
+    simulator = make()
+    if not isinstance(simulator, Simulator):
+        raise SimulatorError(
+            f"simulator {entry.name!r}: expected {entry.value} to make a mtil.sim.base.Simulator, found "
+            f"{type(simulator).__name__}"
+        )
+    return simulator
 
 
 def placement(stream: Stream, seed: int, task: str, episode: int) -> int:

@@ -75,7 +75,8 @@ class ExperimentConfig(Config):
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     suite: str | None = Field(
-        default=None, description="Simulator that the tasks live in, for collection and evaluation"
+        default=None,
+        description="Simulator that the tasks live in, or a YAML file that describes it, for collection and evaluation",
     )
     start: StartConfig | None = Field(default=None, description="A policy to start from; null: from scratch")
     data: DataConfig

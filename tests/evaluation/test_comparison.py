@@ -79,6 +79,7 @@ def changed(result: EvaluationResult, **protocol: Any) -> EvaluationResult:
     ("protocol", "message"),
     [
         ({"suite": "mt50"}, "suite: toy and mt50"),
+        ({"suite_digest": "1a2b"}, r"what toy said \(its digest\): None and 1a2b"),
         ({"seed": 7}, "seed: 0 and 7"),
         ({"horizon": 9}, "horizon: 20 and 9"),
         ({"success": "luck"}, "success rule: the point near the goal and luck"),

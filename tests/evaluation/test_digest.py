@@ -29,7 +29,8 @@ def test_an_evaluation_is_known_by_what_decides_its_outcomes(result: EvaluationR
     other_evaluations = [
         (protocol, [trial, trial]),
         *((replace(protocol, **change), [trial]) for change in (
-            {"suite": "other"}, {"weights": "x"}, {"control": "wrong"}, {"condition": "one_hot"}, {"horizon": 21})),
+            {"suite": "other"}, {"weights": "x"}, {"control": "wrong"}, {"condition": "one_hot"}, {"horizon": 21},
+            {"suite_digest": "y"})),
         *((protocol, [replace(trial, **change)]) for change in (
             {"task": "far"}, {"episode": 4}, {"placement": 78}, {"told": "go"}, {"z": torch.tensor([1.0, 1.0000001])})),
     ]  # fmt: skip

@@ -29,6 +29,7 @@ def test_json_is_what_the_design_fixes(result: EvaluationResult) -> None:
         "untrained",
         "path",
         "replay",
+        "suite_digest",
     ]
     assert isinstance(found["tasks"], list)
     assert [list(task) for task in found["tasks"]] == 2 * [
@@ -94,3 +95,5 @@ def test_a_results_name_says_what_it_is(result: EvaluationResult) -> None:
     assert path == Path("runs/x/evaluation/other-suite_language_seed-3_step-5000_1a2b3c4d.json")
     wrong = result_path(Path("runs/x"), replace(protocol, control="wrong"), "1a2b3c4d5e6f")
     assert wrong.name == "other-suite_language-wrong_seed-3_step-5000_1a2b3c4d.json"
+    described = result_path(Path("runs/x"), replace(protocol, suite="/far/away/tasks.yaml"), "1a2b3c4d5e6f")
+    assert described.name == "tasks_language_seed-3_step-5000_1a2b3c4d.json"

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -93,3 +94,24 @@ def test_imports_stay_light(module: str, absent: list[str]) -> None:
     code = f"import sys, {module}; print(*(name for name in {absent} if name in sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not found.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("no_such_module:Suite", r"simulator 'theirs': no_such_module:Suite cannot be imported \(No module named"),
+        ("mtil.types:Suite", r"simulator 'theirs': mtil.types:Suite cannot be imported \(.*no attribute 'Suite'\)"),
+        ("builtins:dict", "simulator 'theirs': expected builtins:dict to make a mtil.sim.base.Simulator, found dict"),
+    ],
+)
+def test_an_entry_point_that_leads_nowhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str, message: str
+) -> None:
+    package = tmp_path / "theirs-0.1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 0.1\n")
+    (package / "entry_points.txt").write_text(f"[mtil.simulators]\ntheirs = {value}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "theirs" in names()
+    with pytest.raises(SimulatorError, match=message):
+        load("theirs")
