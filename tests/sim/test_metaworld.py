@@ -1,4 +1,4 @@
-"""One conformance test that every task of every suite passes, and what is Meta-World's own."""
+"""What is Meta-World's own, beside what every suite must pass."""
 
 import itertools
 from collections import Counter
@@ -36,18 +36,6 @@ def used(task: str) -> Iterator[gymnasium.Env]:
     env.close()
 
 
-def roll_out(env: gymnasium.Env, task: str, placement: int, steps: int) -> list[np.ndarray]:
-    """Everything the expert sees, from the reset on; rewards and successes too."""
-    expert = SUITE.expert(task)
-    assert expert is not None
-    observation, info = env.reset(seed=placement)
-    seen = [np.concatenate([*observation.values(), [0.0, info["success"]]])]
-    for _ in range(steps):
-        observation, reward, _, _, info = env.step(expert(observation))
-        seen.append(np.concatenate([*observation.values(), [reward, info["success"]]]))
-    return seen
-
-
 def succeeds(env: gymnasium.Env, task: str, placement: int) -> bool:
     expert = SUITE.expert(task)
     assert expert is not None
@@ -59,40 +47,10 @@ def succeeds(env: gymnasium.Env, task: str, placement: int) -> bool:
     return False
 
 
-def test_what_comes_out_is_what_the_spaces_promise(used: gymnasium.Env) -> None:
+def test_observations_have_three_parts(used: gymnasium.Env) -> None:
     assert isinstance(used.observation_space, gymnasium.spaces.Dict)
     assert {key: space.shape for key, space in used.observation_space.items()} == SHAPES
-    observation, info = used.reset(seed=0)
-    assert info["success"] is False
-    assert used.observation_space.contains(observation)
-    observation, reward, terminated, truncated, info = used.step(np.full(4, 7.0))
-    assert used.observation_space.contains(observation)
-    assert isinstance(reward, float)
-    assert isinstance(info["success"], bool)
-    assert not terminated
-    assert not truncated
-
-
-def test_returned_observations_share_no_memory(used: gymnasium.Env) -> None:
-    first, _ = used.reset(seed=0)
-    kept = {key: array.copy() for key, array in first.items()}
-    second, *_ = used.step(np.ones(4, np.float32))
-    for a, b in itertools.product(first.values(), second.values()):
-        assert not np.shares_memory(a, b)
-    assert all(np.array_equal(first[key], kept[key]) for key in kept)
-
-
-def test_a_used_environment_and_a_fresh_one_agree_to_the_bit(used: gymnasium.Env, task: str) -> None:
-    roll_out(used, task, placement=1, steps=60)
-    again = roll_out(used, task, placement=2, steps=30)
-    fresh = SUITE.make(task)
-    assert np.array_equal(again, roll_out(fresh, task, placement=2, steps=30))
-    fresh.close()
-
-
-def test_placements_differ_and_show_in_the_first_observation(used: gymnasium.Env) -> None:
-    starts = [np.concatenate([*used.reset(seed=seed)[0].values()]).tobytes() for seed in range(4)]
-    assert len(set(starts)) == 4
+    assert used.reset(seed=0)[1]["success"] is False
 
 
 def test_the_goal_stands_still(used: gymnasium.Env) -> None:
@@ -129,24 +87,6 @@ def test_the_first_observation_shows_where_things_are() -> None:
     env = MetaWorldEnv(task="window-close-v3")
     first, _ = env.reset(seed=0)
     assert np.linalg.norm(first["objects"] - env.step(np.zeros(4))[0]["objects"]) < 0.01
-
-
-def test_an_episode_ends_at_the_horizon() -> None:
-    env = SUITE.make("reach-v3")
-    env.reset(seed=0)
-    ends = [env.step(np.zeros(4, np.float32))[3] for _ in range(SUITE.horizon)]
-    assert ends == [False] * (SUITE.horizon - 1) + [True]
-    env.reset(seed=0)
-    assert not env.step(np.zeros(4, np.float32))[3]
-
-
-def test_without_a_seed_each_reset_draws_another_placement() -> None:
-    env = SUITE.make("reach-v3")
-    env.reset(seed=0)
-    goals = {env.reset()[0]["goal"].tobytes() for _ in range(5)}
-    env.reset(seed=0)
-    assert goals == {env.reset()[0]["goal"].tobytes() for _ in range(5)}
-    assert len(goals) == 5
 
 
 @pytest.mark.parametrize(("name", "size"), [("metaworld-mt10", 10), ("metaworld-mt50", 50), ("metaworld-ml45", 45)])
