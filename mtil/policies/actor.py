@@ -3,7 +3,7 @@
 Legend: S slots, H history, D dimensions of a key, K chunk, A action dimensions, Z width of z.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from mtil.policies.execution import Execution, build_execution
 from mtil.policies.policy import Policy
 
 BATCH = 32
-"""Slots that the policy decides for at once."""
+"""Slots that the policy decides for at once, unless told otherwise."""
 
 Observation = Mapping[str, Shaped[np.ndarray, "..."]]
 
@@ -25,17 +25,21 @@ class Actor:
 
     The policy is always called with a batch of the same size, padded where fewer slots have something to decide: matrix
     kernels round differently by batch size, and what happens in a slot must depend neither on which others are busy nor
-    on how many there are. On a row's place in the batch they do not depend where layers are a multiple of 4 wide.
+    on how many there are. On a row's place in the batch they do not depend where layers are a multiple of 4 wide, those
+    narrower than 12 at both sides.
 
     Args:
         policy: Put into evaluation mode.
         slots: Environments served.
+        batch: Slots that it decides for at once. Where a slot costs much, as images do, a few slots in a batch of their
+            own are served sooner, and rounded differently.
     """
 
-    def __init__(self, policy: Policy, *, slots: int) -> None:
+    def __init__(self, policy: Policy, *, slots: int, batch: int = BATCH) -> None:
         self._policy = policy.eval()
         self._spec = policy.spec
         self.slots = slots
+        self._batch = batch
         self._device = policy.action_normalizer.scale.device
         features, history = self._spec.observations, policy.config.history
         states = [feature for feature in features if feature.kind == "state"]
@@ -66,33 +70,61 @@ class Actor:
             SimulatorError: An observation lacks a key that the policy needs, or has another size.
         """
         actions: list[Float[np.ndarray, " A"] | None] = [None] * len(observations)
-        rows = [row for row, observation in enumerate(observations) if observation is not None]
-        self._remember({row: observation for row, observation in enumerate(observations) if observation is not None})
-        deciding = [row for row in rows if self._execution[row].wants_chunk]
-        for start in range(0, len(deciding), BATCH):
-            some = deciding[start : start + BATCH]
-            for row, chunk in zip(some, self._decide(some), strict=False):
-                self._execution[row].add(chunk[:, : self._actions[row]])
+        rows = self._remember(observations)
+        for row, chunk in self._decide([row for row in rows if self._execution[row].wants_chunk]):
+            self._execution[row].add(chunk)
         for row in rows:
             actions[row] = self._execution[row].next()
         return actions
 
+    def chunks(self, observations: Sequence[Observation | None]) -> list[Float[np.ndarray, "K A"] | None]:
+        """All that the policy predicts for each slot that has an observation; None for those without.
+
+        Raises:
+            SimulatorError: As `act`.
+        """
+        chunks: list[Float[np.ndarray, "K A"] | None] = [None] * len(observations)
+        for row, chunk in self._decide(self.observe(observations)):
+            chunks[row] = chunk
+        return chunks
+
+    def observe(self, observations: Sequence[Observation | None]) -> list[int]:
+        """Remember observations, deciding nothing: policies with a history want those of all steps. Tells the slots.
+
+        What `act` has left of an earlier chunk there is dropped: it was meant for steps that are past.
+
+        Raises:
+            SimulatorError: As `act`.
+        """
+        rows = self._remember(observations)
+        for row in rows:
+            self._execution[row] = build_execution(self._policy.config.execution)
+        return rows
+
+    def _decide(self, rows: Sequence[int]) -> Iterator[tuple[int, Float[np.ndarray, "K A"]]]:
+        """The chunk of each of these slots."""
+        for start in range(0, len(rows), self._batch):
+            some = rows[start : start + self._batch]
+            for row, chunk in zip(some, self._predict(some), strict=False):
+                yield row, chunk[:, : self._actions[row]]
+
     @torch.inference_mode()
-    def _decide(self, rows: list[int]) -> Float[np.ndarray, "_ K A"]:
+    def _predict(self, rows: Sequence[int]) -> Float[np.ndarray, "_ K A"]:
         """The chunks of at most a batch of slots; what pads the batch comes after them."""
-        batch = np.array(rows + rows[:1] * (BATCH - len(rows)))
+        batch = np.array([*rows, *[rows[0]] * (self._batch - len(rows))])
         history = {key: torch.from_numpy(value[batch]).to(self._device) for key, value in self._history.items()}
         valid = {key: torch.from_numpy(value[batch]).to(self._device) for key, value in self._valid.items()}
         z = self._z[torch.from_numpy(batch).to(self._device)]
         return self._policy.act(history, valid, z).float().cpu().numpy()
 
-    def _remember(self, observations: Mapping[int, Observation]) -> None:
-        rows = list(observations)
+    def _remember(self, observations: Sequence[Observation | None]) -> list[int]:
+        seen = {row: observation for row, observation in enumerate(observations) if observation is not None}
+        rows = list(seen)
         for key, history in self._history.items():
             if history.shape[1] > 1:
                 history[rows, :-1] = history[rows, 1:]
             shapes = self._shapes[key]
-            for row, observation in observations.items():
+            for row, observation in seen.items():
                 shape = shapes[row]
                 history[row, -1, : shape[0]] = _of_shape(observation, key, shape)
         for row in rows:
@@ -100,6 +132,7 @@ class Actor:
                 self._fresh[row] = False
                 for history in self._history.values():
                     history[row] = history[row, -1:]
+        return rows
 
 
 def _of_shape(observation: Observation, key: str, shape: tuple[int, ...]) -> Shaped[np.ndarray, "..."]:

@@ -123,6 +123,55 @@ def test_reset_forgets(make_policy: MakePolicy, data: DemoDataModule, execution:
     assert np.array_equal(play(used, policy, 0, narrow, few), fresh)
 
 
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=["one", "first", "ensemble"])
+def test_whole_chunks_are_what_actions_are_taken_from(
+    make_policy: MakePolicy, data: DemoDataModule, execution: dict[str, Any]
+) -> None:
+    """However they are executed; observations that nothing was asked for are remembered, too."""
+    policy = make_policy(execution=execution)
+    task, observations = episode(data, 7)
+    actor, plain = Actor(policy, slots=2), make_policy()
+    firsts = play(Actor(plain, slots=2), plain, 1, task, observations)
+    begin(actor, policy, 1, task)
+    for step, (observation, expected) in enumerate(zip(observations, firsts, strict=True)):
+        if step % 3 == 1:
+            assert actor.observe([None, observation]) == [1]
+            continue
+        idle, chunk = actor.chunks([None, observation])
+        assert idle is None
+        assert chunk is not None
+        assert chunk.shape == (policy.config.chunk, 2)
+        np.testing.assert_array_equal(chunk[0], expected, strict=True)
+
+
+@pytest.mark.parametrize("how", ["chunks", "observe"])
+def test_what_is_left_of_a_chunk_is_not_taken_later(make_policy: MakePolicy, data: DemoDataModule, how: str) -> None:
+    policy = make_policy(execution={"kind": "first", "steps": 2})
+    task, observations = episode(data, 7)
+    actor, fresh = Actor(policy, slots=1), Actor(policy, slots=1)
+    for each in (actor, fresh):
+        begin(each, policy, 0, task)
+    actor.act([observations[0]])
+    getattr(actor, how)([observations[1]])
+    for observation in observations[:2]:
+        fresh.observe([observation])
+    np.testing.assert_array_equal(actor.act([observations[2]]), fresh.act([observations[2]]), strict=True)
+
+
+def test_a_smaller_batch_acts_alike(make_policy: MakePolicy, data: DemoDataModule) -> None:
+    """But for rounding; more slots than it holds are decided for in several."""
+    policy = make_policy()
+    task, observations = episode(data, 7)
+    whole, small = Actor(policy, slots=5), Actor(policy, slots=5, batch=2)
+    for actor in (whole, small):
+        for row in range(5):
+            begin(actor, policy, row, task)
+    for found, expected in zip(small.act(observations[:5]), whole.act(observations[:5]), strict=True):
+        assert found is not None
+        assert expected is not None
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_history_matters(make_policy: MakePolicy, data: DemoDataModule) -> None:
     policy = make_policy()
     task, observations = episode(data, 7)
