@@ -28,6 +28,10 @@ class SimulatorError(MtilError):
     """A simulator, task or camera that does not exist, or does not fit the policy."""
 
 
+class ServingError(MtilError):
+    """An address that cannot be listened at, or a request to a served policy that does not fit."""
+
+
 class OutputError(MtilError):
     """A place to write to that is taken, full or forbidden."""
 

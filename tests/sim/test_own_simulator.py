@@ -17,7 +17,7 @@ import yaml
 from typer.testing import CliRunner
 
 from mtil.cli import app
-from mtil.data.hdf5 import write_task
+from mtil.data.hdf5.writing import write_task
 from mtil.errors import SimulatorError
 from mtil.sim.base import load, placement
 from mtil.types import Episode

@@ -1,0 +1,1 @@
+"""A policy at work for programs elsewhere: observations in, actions out, over a socket."""
