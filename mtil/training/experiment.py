@@ -15,6 +15,7 @@ from mtil.collection.report import collect_and_report
 from mtil.collection.settings import CollectionSettings, is_collected
 from mtil.config import dump, read
 from mtil.data.datamodule import DemoDataModule
+from mtil.data.formats import is_lerobot
 from mtil.encoders.base import ClipEncoder
 from mtil.encoders.config import clip_frames, kind_weights
 from mtil.errors import CheckpointError, OutputError
@@ -96,7 +97,7 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
     plan, path = config.collection, config.data.path
     if plan is None or config.suite is None:
         return
-    if path.exists() and not (path.is_dir() and all(is_collected(file) for file in path.glob("*.h*5"))):
+    if path.exists() and (is_lerobot(path) or not _all_collected(path)):
         return  # the user's own
     settings = CollectionSettings(suite=config.suite, **plan.model_dump())
     tasks = config.data.tasks or [task.name for task in load(config.suite).tasks()]
@@ -108,6 +109,11 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
             collect_and_report(settings, path, tasks=tasks, workers=None, console=console)
     except OutputError as error:
         raise OutputError(f"{error}; or collection=null to train on what is there") from None
+
+
+def _all_collected(path: Path) -> bool:
+    """Whether whatever demonstrations a folder holds were collected by us."""
+    return path.is_dir() and all(is_collected(file) for file in path.glob("*.h*5"))
 
 
 def _prepare_clips(policy: Policy, data: DemoDataModule, trainer: Trainer, console: Console) -> None:

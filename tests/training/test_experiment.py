@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
 from mtil.config import dump, read, read_yaml
+from mtil.data.conversion import convert
 from mtil.data.datamodule import DemoDataModule
 from mtil.data.formats import open_tasks
 from mtil.data.hdf5.writing import write_task
@@ -27,7 +28,7 @@ from mtil.policies.checkpoint import load_policy
 from mtil.policies.policy import Policy
 from mtil.training import experiment
 from mtil.training.config import CollectionConfig, ExperimentConfig
-from mtil.training.experiment import parameter_counts, train
+from mtil.training.experiment import ensure_data, parameter_counts, train
 from mtil.types import FeatureSpec, Task
 
 MakeConfig = Callable[..., ExperimentConfig]
@@ -343,6 +344,15 @@ def test_collects_what_is_not_there(make_config: MakeConfig, toy_suite: str, tmp
     other = config.model_copy(update={"collection": CollectionConfig(episodes_per_task=2, seed=1)})
     with pytest.raises(OutputError, match="seed"):
         start(other, tmp_path / "other")
+
+
+def test_nothing_is_collected_into_a_lerobot_dataset(
+    make_config: MakeConfig, toy_suite: str, tmp_path: Path, opposites: Path
+) -> None:
+    convert(opposites, tmp_path / "data", layout="lerobot")
+    plan = {"episodes_per_task": 2}
+    ensure_data(make_config(tmp_path / "data", suite=toy_suite, collection=plan), Console(quiet=True))
+    assert not list((tmp_path / "data").glob("*.hdf5"))
 
 
 ENSURE_DATA = """

@@ -56,6 +56,8 @@ def survey(folder: Path, *, thorough: bool = False) -> list[LeRobotSurvey]:
         contents = read_contents(folder, findings)
     if contents is None:
         return [LeRobotSurvey(folder, Task(folder.resolve().name or "task"), defects=tuple(findings.defects))]
+    for stray in sorted(folder.glob("*.h*5")):
+        findings.add("expected no HDF5 files beside a LeRobot dataset: move it, or them, elsewhere", stray.name)
     _check_frames(contents, findings)
     _check_films(contents, findings)
     if thorough:

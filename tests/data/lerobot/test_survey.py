@@ -218,3 +218,10 @@ def test_both_spellings_of_the_table_of_tasks(pictures: Path) -> None:
     assert [task.task.name for task in open_tasks(pictures)] == ["lift", "push"]
     pq.write_table(pa.table({"task_index": [0, 2], "task": ["lift it", "push it"]}), path)
     assert "task_index: expected each of 0 to 1 once, found [0, 2]" in found(pictures)[0]
+
+
+def test_files_of_another_format_beside_it_are_told(pictures: Path, source: Path) -> None:
+    (pictures / "lift.hdf5").write_bytes((source / "lift.hdf5").read_bytes())
+    assert found(pictures) == [
+        "lift.hdf5: expected no HDF5 files beside a LeRobot dataset: move it, or them, elsewhere"
+    ]

@@ -9,7 +9,7 @@ robomimic wants an older world than this package: run it in an environment of it
     python -m venv /tmp/robomimic && source /tmp/robomimic/bin/activate
     pip install numpy h5py tqdm termcolor torch six
     pip install --no-deps robomimic==0.3.0
-    python scripts/check_robomimic.py data/mt10-state
+    python scripts/conformance/robomimic_windows.py data/mt10-state
 """
 
 import argparse
