@@ -1,0 +1,98 @@
+"""What the documentation tells to type: each command is one that the command line takes; short ones are run."""
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import typer.main
+from click import Command, Group
+from typer.testing import CliRunner
+
+from mtil.cli import app
+from mtil.data.formats import open_tasks
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHORT = {"trainer.max_steps=2", "trainer.threads=1", "trainer.progress_bar=false", "data.batch_size=8"}
+
+
+def commands(text: str) -> Iterator[str]:
+    """The command lines of a page: indented by four, continued by a backslash, without remarks."""
+    for line in re.sub(r" *\\\n\s+", " ", text).splitlines():
+        if found := re.match(r"    (mtil [^#]*)", line):
+            yield found[1].strip()
+
+
+def arguments(line: str) -> list[str]:
+    """What the shell hands over: words, without redirections and variables' dollar signs."""
+    return shlex.split(re.sub(r"\s>\s*\S+$", "", line).replace("$", ""))[1:]
+
+
+def parsed(words: list[str]) -> tuple[Command, list[str]]:
+    """The command that some words name, and the words that are left for it."""
+    command: Command = typer.main.get_command(app)
+    while isinstance(command, Group):
+        name, *words = words
+        found = command.commands.get(name)
+        assert found is not None, f"no such command: {name}"
+        command = found
+    return command, words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_is_one_that_there_is(page: Path) -> None:
+    for line in commands(page.read_text()):
+        command, words = parsed(arguments(line))
+        command.make_context("mtil", words)  # raises for an option or argument that it does not take
+
+
+def run(line: str, *more: str) -> None:
+    words = arguments(line)
+    result = CliRunner().invoke(app, [*words, *more], catch_exceptions=False)
+    assert result.exit_code == 0, f"{line}: {result.output}"
+    if redirected := re.search(r">\s*(\S+)$", line):
+        Path(redirected[1]).write_text(result.stdout)
+
+
+def as_libero(source: Path, target: Path) -> None:
+    """Files as LIBERO's recorder leaves them, with an image."""
+    shutil.copytree(source, target)
+    for path in target.iterdir():
+        with h5py.File(path, "r+") as file:
+            file["data"].attrs["bddl_file_name"] = f"{path.stem}.bddl"
+            for demo in file["data"].values():  # pyright: ignore[reportAttributeAccessIssue]
+                rows = np.arange(8, dtype=np.uint8)[None, :, None, None]
+                demo["obs/agentview_rgb"] = np.broadcast_to(rows, (len(demo["actions"]), 8, 8, 3))
+
+
+def test_own_demonstrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of the README's section, in their order, on demonstrations that take its names."""
+    text = (ROOT / "README.md").read_text()
+    (section,) = re.findall(r"\n## Train on your own demonstrations\n(.*?)\n## ", text, re.DOTALL)
+    shutil.copytree(ROOT / "data" / "sample", tmp_path / "my_demos")
+    as_libero(ROOT / "data" / "sample", tmp_path / "libero_spatial")
+    monkeypatch.chdir(tmp_path)
+    lines = list(commands(section))
+    assert len(lines) == 5
+    for line in lines:
+        run(line, *(SHORT if line.startswith("mtil train") else ()))
+    assert [task.task.name for task in open_tasks(Path("aloha"))] == [
+        task.task.name for task in open_tasks(Path("my_demos"))
+    ]
+    before, after = (open_tasks(Path(name))[0].read("demo_0") for name in ("libero_spatial", "upright"))
+    np.testing.assert_array_equal(after.actions, before.actions[1:])
+    np.testing.assert_array_equal(after.observations["proprio"], before.observations["proprio"][:-1])
+    assert after.observations["agentview_rgb"][0, :, 0, 0].tolist() == [7, 6, 5, 4, 3, 2, 1, 0]
+
+
+def test_the_page_on_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "data" / "sample", tmp_path / "data" / "sample")
+    as_libero(ROOT / "data" / "sample", tmp_path / "libero_spatial")
+    monkeypatch.chdir(tmp_path)
+    for line in commands((ROOT / "data" / "README.md").read_text()):
+        run(line)
