@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real packages as judges of what we write and read: robomimic 0.3.0 and lerobot 0.4.4, each in an environment of its own.
+# Real packages as judges of what we write and read: robomimic 0.3.0, lerobot 0.4.4 and minari 0.5.4, each in an environment of its own.
 # Takes 12 GB and some minutes the first time. CONFORMANCE=DIR keeps the environments elsewhere than in .conformance.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,6 +22,7 @@ judge() { # NAME PACKAGE...: an environment with these packages
 }
 judge robomimic "robomimic==0.3.0" six "torch>=2.14" "torchvision>=0.29"
 judge lerobot "lerobot==0.4.4" h5py
+judge minari "minari[hdf5,create]==0.5.4" pillow
 
 echo "== Demonstrations of Meta-World, from two cameras, and all their conversions"
 mtil collect metaworld-mt10 --tasks reach-v3,drawer-open-v3 --episodes-per-task 3 --noise 0.1 --seed 0 \
@@ -48,4 +49,9 @@ for kind in image video; do
     mtil inspect "$work/theirs-$kind"
     python $checks/reads_lerobot.py "$work/theirs-$kind" "$work/theirs-$kind.npz"
 done
+
+echo "== We load what minari 0.5.4 writes"
+MINARI_DATASETS_PATH=$work/minari "$environments/minari/bin/python" $checks/minari_writes.py "$work/minari.npz"
+mtil inspect "$work/minari"
+python $checks/reads_minari.py "$work/minari" "$work/minari.npz"
 echo "All judges agree."

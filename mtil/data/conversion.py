@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mtil.data.corrections import Correction, corrected
 from mtil.data.defects import reading
-from mtil.data.formats import is_lerobot, open_tasks
+from mtil.data.formats import open_tasks
 from mtil.data.hdf5.repacking import Repacking
 from mtil.data.hdf5.task_file import TaskFile, holds_a_task, open_task
 from mtil.data.hdf5.writing import write_task
@@ -145,9 +145,9 @@ def _targets(tasks: Sequence[TaskDemos], source: Path, destination: Path) -> dic
     """By the file to write, what it is to hold."""
     if not source.is_dir() and holds_a_task(destination):
         return {destination: tasks[0]}
-    if is_lerobot(source):
-        return {destination / f"{task.task.name}.hdf5": task for task in tasks}
-    return {destination / task.path.name: task for task in tasks}
+    if holds_a_task(tasks[0].path):
+        return {destination / task.path.name: task for task in tasks}
+    return {destination / f"{task.task.name}.hdf5": task for task in tasks}
 
 
 def _check_strangers(source: Path, destination: Path, targets: dict[Path, TaskDemos]) -> None:

@@ -11,12 +11,15 @@ from mtil.data.lerobot.info import INFO
 from mtil.data.lerobot.survey import LeRobotSurvey
 from mtil.data.lerobot.survey import survey as survey_folder
 from mtil.data.lerobot.task import lerobot_task
+from mtil.data.minari.survey import MinariSurvey, datasets
+from mtil.data.minari.survey import survey as survey_minari
+from mtil.data.minari.task import minari_task
 from mtil.data.survey import Survey, conflicts, refuse
 from mtil.data.task_demos import TaskDemos
 
 
 def open_tasks(path: Path) -> list[TaskDemos]:
-    """Open a dataset: a robomimic or LIBERO file, a folder with one a task, or a LeRobot dataset.
+    """Open a dataset: a robomimic or LIBERO file, a folder with one a task, a LeRobot or Minari dataset.
 
     Raises:
         DatasetError: There is none, or it has defects; the message tells the first one and how many more there are.
@@ -24,7 +27,7 @@ def open_tasks(path: Path) -> list[TaskDemos]:
     found = surveys(path)
     defects = [defect for each in found for defect in each.defects] + conflicts(found)
     refuse(defects, hint=f"see `mtil inspect {path}`")
-    return [lerobot_task(each) if isinstance(each, LeRobotSurvey) else task_file(each) for each in found]
+    return [_opened(each) for each in found]
 
 
 def surveys(path: Path, *, thorough: bool = False) -> Sequence[Survey]:
@@ -39,6 +42,8 @@ def surveys(path: Path, *, thorough: bool = False) -> Sequence[Survey]:
     """
     if is_lerobot(path):
         return survey_folder(path, thorough=thorough)
+    if minari := datasets(path):
+        return [survey_minari(each) for each in minari]
     return [survey_file(file, decompress_images=thorough) for file in task_files(path)]
 
 
@@ -48,11 +53,23 @@ def demo_counts(path: Path) -> dict[str, int]:
     Raises:
         DatasetError: It cannot be read.
     """
+    if minari := datasets(path):
+        return {found.task.name: len(found.lengths) for found in map(survey_minari, minari)}
     if not is_lerobot(path):
         return {file.stem: count_demos(file) for file in task_files(path)}
     contents = read_contents(path, findings := Findings(str(path)))
     refuse(findings.defects, hint=f"see `mtil inspect {path}`")
     return {} if contents is None else {told.name: len(told.demos) for told in contents.told}
+
+
+def _opened(sound: Survey) -> TaskDemos:
+    match sound:
+        case LeRobotSurvey():
+            return lerobot_task(sound)
+        case MinariSurvey():
+            return minari_task(sound)
+        case _:
+            return task_file(sound)
 
 
 def is_lerobot(path: Path) -> bool:

@@ -199,7 +199,7 @@ def missing_frame(times: Float[np.ndarray, " N"], start: float, steps: int, fps:
     return int(missing[0]) if len(missing) else None
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=64)
 def _opened(path: Path, stamp: Stamp, process: int) -> Any:
     """A film kept open, in each process for itself."""
     container = av.open(str(path))

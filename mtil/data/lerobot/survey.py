@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Shaped
+from rich.console import Console
+from rich.progress import track
 
 from mtil.data import cameras
 from mtil.data.defects import ACTIONS, Extent, Findings, note_decoded, value_defect
@@ -170,7 +172,8 @@ def _check_films(contents: Contents, findings: Findings) -> None:
 def _decode(contents: Contents, findings: Findings) -> None:
     """All images, once."""
     for key in (*contents.columns.pictures, *contents.columns.films):
-        for episode in contents.episodes:
+        console = Console(stderr=True)
+        for episode in track(contents.episodes, f"decoding {key}", console=console, transient=True):
             with findings.of(f"episode {episode.index}").guard(key):
                 for _ in images_at(contents, episode, key).blocks():
                     pass

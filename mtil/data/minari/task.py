@@ -1,0 +1,81 @@
+"""A Minari dataset as one task's demonstrations."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import h5py
+import numpy as np
+
+from mtil.data.defects import ACTIONS, Findings, reading
+from mtil.data.hdf5.images import images_of
+from mtil.data.images import Images, Stamp
+from mtil.data.minari.episodes import observations, read_rows
+from mtil.data.minari.survey import DATA, MinariSurvey
+from mtil.data.task_demos import TaskDemos
+from mtil.types import Episode
+
+
+@dataclass(frozen=True)
+class MinariTask(TaskDemos):
+    """The episodes of a dataset.
+
+    Attributes:
+        groups: Names of their groups, in the order of `demos`.
+        notes: What is not read, in words.
+    """
+
+    groups: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def images(self, key: str) -> Iterator[Images]:
+        with reading(self.path / DATA), h5py.File(self.path / DATA, "r") as file:
+            for name, steps in zip(self.groups, self.lengths, strict=True):
+                yield replace(images_of(self._observations(file, name)[key]), steps=steps)
+
+    def unread(self) -> tuple[str, ...]:
+        return (*self.notes, "the observation after the last action")
+
+    def stamp(self) -> Stamp:
+        with reading(self.path / DATA):
+            return Stamp.of(self.path / DATA)
+
+    def _read(self, demos: Sequence[str], keys: Sequence[str]) -> Iterator[Episode]:
+        with reading(self.path / DATA), h5py.File(self.path / DATA, "r") as file:
+            for name in demos:
+                place = self.demos.index(name)
+                yield self._episode(file, self.groups[place], self.lengths[place], keys)
+
+    def _episode(self, file: h5py.File, name: str, steps: int, keys: Sequence[str]) -> Episode:
+        def read(key: str) -> np.ndarray:
+            array = file[f"{name}/{key}"]
+            assert isinstance(array, h5py.Dataset)
+            return read_rows(array, steps)
+
+        found = self._observations(file, name)
+        return Episode(
+            observations={key: read_rows(found[key], steps) for key in keys},
+            actions=read(ACTIONS),
+            rewards=read("rewards"),
+            dones=np.maximum(read("terminations"), read("truncations")),
+        )
+
+    def _observations(self, file: h5py.File, name: str) -> dict[str, h5py.Dataset]:
+        group = file[name]
+        assert isinstance(group, h5py.Group)
+        return dict(observations(group, Findings(str(self.path))))
+
+
+def minari_task(sound: MinariSurvey) -> MinariTask:
+    """A dataset in which nothing wrong was found, opened."""
+    return MinariTask(
+        path=sound.path,
+        task=sound.task,
+        demos=tuple(sound.lengths),
+        lengths=tuple(sound.lengths.values()),
+        observations=sound.observations,
+        action=sound.features[ACTIONS],
+        masks=sound.masks,
+        env_args=sound.env_args,
+        groups=sound.groups,
+        notes=tuple(f"{note.key} ({note.message})" for note in sound.notes),
+    )
