@@ -30,9 +30,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 BATCH, CHUNK, SIZE, FPS = 64, 10, 96, 10
 OURS, THEIRS = ("mtil, once", "mtil, again", "mtil, on the fly"), ("lerobot", "lerobot, 2 workers")
@@ -63,6 +60,7 @@ def main() -> None:
             for name, results in found.items():
                 python = options.lerobot if name in THEIRS else Path(sys.executable)
                 results.append(_run(python, name, options, cache))
+                print(f"{name}: {results[-1]}", file=sys.stderr, flush=True)
     _print(found)
 
 
@@ -154,6 +152,10 @@ def _memory() -> float:
 
 
 def _print(found: dict[str, list[dict[str, float]]]) -> None:
+    from rich import box  # which lerobot's environment need not have
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE, title=f"{FPS} steps a second, batches of {BATCH}; median (lowest - highest)")
     for column in ("", "seconds to the first batch", "batches a second", "MB of memory"):
         table.add_column(column, justify="right" if column else "left")
