@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from mtil.errors import DatasetError
+from mtil.errors import DatasetError, MtilError
 from mtil.types import first_not_finite
 
 ACTIONS = "actions"
@@ -147,10 +147,12 @@ def explain(error: Exception) -> str:
 
 @contextmanager
 def reading(path: Path, name: str = "") -> Iterator[None]:
-    """Turns what h5py raises while it reads a file, or what bears this name in it, into a DatasetError."""
+    """Turns what a library raises while it reads a file, or what bears this name in it, into a DatasetError."""
     try:
         yield
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except MtilError:
+        raise
+    except Exception as error:  # nearly anything, as above
         raise DatasetError(": ".join(filter(None, (str(path), name, explain(error))))) from None
 
 

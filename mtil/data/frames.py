@@ -102,13 +102,15 @@ class _Reader:
             return self._memory.take(rows)
         piece = np.searchsorted(self._first, rows, side="right") - 1
         step = rows - self._first[piece]
-        taken = np.empty((len(rows), *self._shape), np.uint8)
         mapped = ~np.isin(piece, list(self._encoded))
+        pieces = np.unique(piece[~mapped]).tolist()
+        decoded = {each: self._encoded[each].read(step[piece == each]) for each in pieces}  # or raises, if others
+        taken = np.empty((len(rows), *self._shape), np.uint8)
         if self._memory is not None and mapped.any():
             found = self._memory.take(self._mapped_before[piece[mapped]] + step[mapped])
             taken[mapped] = found.reshape(-1, *self._shape)
-        for each in np.unique(piece[~mapped]).tolist():
-            taken[piece == each] = self._encoded[each].read(step[piece == each])
+        for each in pieces:
+            taken[piece == each] = decoded[each]
         return taken.reshape(-1)
 
 

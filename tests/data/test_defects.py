@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtil.data.defects import ACTIONS, Defect, Findings, explain, layout_defect, outliers, value_defect
+from mtil.data.defects import ACTIONS, Defect, Findings, explain, layout_defect, outliers, reading, value_defect
+from mtil.errors import DatasetError, OutputError
 
 
 @given(values=st.dictionaries(st.text(), st.integers(0, 3), min_size=1))
@@ -57,3 +60,19 @@ def test_an_explanation_is_one_line() -> None:
     assert explain(PermissionError(13, "x")) == "cannot be read: Permission denied"
     assert explain(KeyError("two\nlines")) == "cannot be read: two lines"
     assert explain(MemoryError()) == "cannot be read: MemoryError"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), TypeError("two\nlines"), OverflowError("inf"), IndexError(), KeyError("x")]
+)
+def test_whatever_goes_wrong_while_reading_is_told(error: Exception) -> None:
+    with (
+        pytest.raises(DatasetError, match=r"^a.hdf5: camera: cannot be read: \S.*$"),
+        reading(Path("a.hdf5"), "camera"),
+    ):
+        raise error
+
+
+def test_an_error_of_our_own_passes_as_it_is() -> None:
+    with pytest.raises(OutputError, match=r"^no room$"), reading(Path("a.hdf5")):
+        raise OutputError("no room")

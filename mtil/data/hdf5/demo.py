@@ -3,6 +3,7 @@
 Legend: T time steps, A action dimensions.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -43,7 +44,7 @@ def check_demo(group: h5py.Group, findings: Findings, *, decompress_images: bool
     Args:
         group: The group.
         findings: Receives what is found.
-        decompress_images: Whether to read compressed images, which finds damage within them.
+        decompress_images: Whether to read images that cannot be mapped, which finds damage within them.
     """
     arrays, keys = _arrays(group, findings)
     sound = {key: array for key, array in arrays.items() if _well_formed(key, array, findings)}
@@ -56,7 +57,7 @@ def check_demo(group: h5py.Group, findings: Findings, *, decompress_images: bool
             _note_storage(key, array, findings)
             if array.ndim == 4 and offset_in_file(array) is None:
                 decoded[key] = array.nbytes
-            if array.ndim == 4 and not (decompress_images and array.chunks):
+            if array.ndim == 4 and not (decompress_images and offset_in_file(array) is None):
                 continue
             values = read_array(array)
             if defect := value_defect(values):
@@ -148,7 +149,7 @@ def _arrays(group: h5py.Group, findings: Findings) -> tuple[dict[str, h5py.Datas
 
 def _well_formed(key: str, array: h5py.Dataset, findings: Findings) -> bool:
     with findings.guard(key):
-        defect = _form_defect(key, array)
+        defect = _form_defect(key, array) or _storage_defect(array)
         if defect:
             findings.add(defect, key)
         return not defect
@@ -162,6 +163,20 @@ def _form_defect(key: str, array: h5py.Dataset) -> str | None:
         return layout_defect(key, array.shape, array.dtype)
     if array.dtype.kind not in "biuf" or array.ndim != 1:
         return f"expected numbers of shape (T,), found {array.dtype} {array.shape}"
+    return None
+
+
+def _storage_defect(array: h5py.Dataset) -> str | None:
+    """Values that are nowhere, in whose place HDF5 hands out zeros, as many as are claimed."""
+    if array.is_virtual:
+        return "expected values, found a virtual array, which reads as zeros where the files behind it are missing"
+    if array.size and not array.chunks and not array.id.get_storage_size():
+        return "expected values, found an array that was never written"
+    if array.chunks:
+        pairs = zip(array.shape, array.chunks, strict=True)
+        expected, found = math.prod(-(-length // chunk) for length, chunk in pairs), array.id.get_num_chunks()
+        if found != expected:
+            return f"expected {expected} chunks of values, found {found}: the others were never written"
     return None
 
 

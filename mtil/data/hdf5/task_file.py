@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from jaxtyping import Shaped
 
-from mtil.data.defects import ACTIONS, explain, reading
+from mtil.data.defects import ACTIONS, reading
 from mtil.data.hdf5.demo import read_array
 from mtil.data.hdf5.images import images_of
 from mtil.data.hdf5.survey import survey
@@ -44,12 +44,9 @@ class TaskFile(TaskDemos):
             return Stamp.of(self.path)
 
     def _read(self, demos: Sequence[str], keys: Sequence[str]) -> Iterator[Episode]:
-        try:
-            with h5py.File(self.path, "r") as file:
-                for name in demos:
-                    yield _read_episode(file, f"data/{name}", keys)
-        except (OSError, KeyError, RuntimeError) as error:
-            raise DatasetError(f"{self.path}: {explain(error)}") from None
+        with reading(self.path), h5py.File(self.path, "r") as file:
+            for name in demos:
+                yield _read_episode(file, f"data/{name}", keys)
 
 
 def task_files(path: Path) -> list[Path]:

@@ -99,7 +99,7 @@ def read_contents(folder: Path, findings: Findings) -> Contents | None:
     counts = [sum(episode.task == task for episode in episodes) for task in range(len(sentences))]
     if sidecar is None:
         told = _named(folder, info, sentences, episodes)
-    elif defect := _misfit(sidecar, counts):
+    elif defect := _misfit(sidecar, sentences, counts):
         hint = "removed, its tasks are named for their sentences"
         findings.add(f"expected what fits the episodes, found {defect}; {hint}", SIDECAR)
         return None
@@ -219,15 +219,18 @@ def _splits(info: Info, episodes: int) -> dict[str, range]:
     return ranges if len(ranges) > 1 else {}
 
 
-def _misfit(sidecar: Sidecar, counts: Sequence[int]) -> str | None:
+def _misfit(sidecar: Sidecar, sentences: Sequence[str], counts: Sequence[int]) -> str | None:
     """What of the sidecar does not fit the episodes of each task, if anything."""
     if len(sidecar.tasks) != len(counts):
         return f"{len(sidecar.tasks)} tasks where the table has {len(counts)}"
-    for told, count in zip(sidecar.tasks, counts, strict=True):
+    for told, sentence, count in zip(sidecar.tasks, sentences, counts, strict=True):
+        name, known = repr(told.name[:80]), [*told.instructions, told.name]
+        if sentence not in [*known, *(f"{each} ({told.name})" for each in known)]:
+            return f"{name}, none of whose sentences is {sentence[:80]!r}"
         if len(told.demos) != count or len(set(told.demos)) < count:
-            return f"{len(told.demos)} demonstrations of {told.name!r} where there are {count} episodes"
+            return f"{len(told.demos)} demonstrations of {name} where there are {count} episodes"
         for key, names in told.masks.items():
             if unknown := set(names) - set(told.demos):
-                return f"{min(unknown)!r} in the mask {key!r} of {told.name!r}"
+                return f"{min(unknown)[:80]!r} in the mask {key[:80]!r} of {name}"
         Task(told.name, told.instructions)
     return None

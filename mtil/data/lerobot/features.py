@@ -50,6 +50,9 @@ def columns_of(features: Mapping[str, Feature], findings: Findings) -> Columns:
         key = key_of(name)
         if name in (*INDICES, TIMESTAMP, *found.signals):
             continue
+        if name in (REWARD, DONE):
+            findings.add(f"expected one number a step, found {feature.dtype} {feature.shape}", name)
+            continue
         if name != ACTION and not name.startswith(_OBSERVATION) and feature.dtype not in ("image", "video"):
             findings.note(f"not read: no observation ({feature.dtype} {feature.shape})", name)
         elif key in found.specs:

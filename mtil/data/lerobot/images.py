@@ -88,7 +88,7 @@ class Film(Encoded):
     def _decoded(self, times: Float[np.ndarray, " N"]) -> UInt8[np.ndarray, "N h w 3"]:
         container = _opened(self.file, self.stamp, os.getpid())
         order = np.argsort(times, kind="stable")
-        found = np.empty((len(times), *self.shape), np.uint8)
+        found: dict[int, np.ndarray] = {}
         frames = _Forward(container, self.file)
         for place in order.tolist():
             frame = frames.at(float(times[place]))
@@ -98,7 +98,7 @@ class Film(Encoded):
             if image.shape != self.shape:
                 raise DatasetError(f"{self.file}: expected frames of shape {self.shape}, found {image.shape}")
             found[place] = image
-        return found
+        return np.stack([found[place] for place in range(len(times))])
 
 
 def decode_picture(stored: Any, shape: tuple[int, ...]) -> UInt8[np.ndarray, "h w 3"]:

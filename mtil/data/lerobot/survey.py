@@ -20,7 +20,8 @@ from mtil.data.defects import ACTIONS, Extent, Findings, note_decoded, value_def
 from mtil.data.lerobot.contents import Contents, EpisodePlace, read_contents
 from mtil.data.lerobot.features import INDICES, TIMESTAMP
 from mtil.data.lerobot.images import film_times, images_at, missing_frame
-from mtil.data.lerobot.tables import numbers, read_table
+from mtil.data.lerobot.info import INFO
+from mtil.data.lerobot.tables import numbers, open_parquet, read_table, stored_kind
 from mtil.data.survey import Survey
 from mtil.errors import DatasetError
 from mtil.types import Task
@@ -91,6 +92,7 @@ def _check_frames(contents: Contents, findings: Findings) -> None:
     for file, its in itertools.groupby(sorted(contents.episodes, key=lambda e: (e.file, e.row)), lambda e: e.file):
         with findings.guard(file):
             episodes, signals = list(its), contents.columns.signals
+            _check_columns(contents, file)
             table = read_table(
                 contents.folder / file, [*INDICES, TIMESTAMP, *signals, *contents.columns.states.values()]
             )
@@ -103,6 +105,24 @@ def _check_frames(contents: Contents, findings: Findings) -> None:
                 extent += Extent.of(values) if key == ACTIONS else Extent()
     extent.note(findings)
     _note_decoded(contents, findings)
+
+
+def _check_columns(contents: Contents, file: str) -> None:
+    """The columns of a file are those of which `info.json` tells, and what it says that they are.
+
+    Raises:
+        DatasetError: They are not.
+    """
+    with open_parquet(contents.folder / file) as opened:
+        columns = {column.name: column.type for column in opened.schema_arrow}
+    features = contents.info.features
+    for name in columns:
+        if name not in features and name not in (*INDICES, TIMESTAMP):
+            raise DatasetError(f"expected the columns that {INFO} tells of, found {name!r}, too")
+    for name in (*contents.columns.signals, *contents.columns.states.values()):
+        expected = np.dtype(features[name].dtype)
+        if name in columns and stored_kind(columns[name]) != expected.kind.replace("u", "i"):
+            raise DatasetError(f"{name}: expected {expected} as {INFO} says, found {columns[name]}")
 
 
 def _note_decoded(contents: Contents, findings: Findings) -> None:
@@ -161,12 +181,27 @@ def _check_films(contents: Contents, findings: Findings) -> None:
         for file in dict.fromkeys(episode.films[key].file for episode in contents.episodes):
             with findings.guard(file):
                 times = film_times(contents.folder / file)
-                for episode in (e for e in contents.episodes if e.films[key].file == file):
+                its = [episode for episode in contents.episodes if episode.films[key].file == file]
+                _check_spans(its, key, contents.info.fps)
+                for episode in its:
                     start = episode.films[key].start
                     step = missing_frame(times, start, episode.length, contents.info.fps)
                     if step is not None:
                         message = f"step {step} has no frame in the film, which lasts {times.max(initial=0):.4f} s"
                         findings.of(f"episode {episode.index}").add(message, file)
+
+
+def _check_spans(episodes: Sequence[EpisodePlace], key: str, fps: float) -> None:
+    """No two episodes are in the same part of a film.
+
+    Raises:
+        DatasetError: Some are.
+    """
+    ordered = sorted(episodes, key=lambda episode: episode.films[key].start)
+    for one, following in itertools.pairwise(ordered):
+        if one.films[key].start + (one.length - 0.5) / fps > following.films[key].start:
+            expected = "expected a part of the film for each episode alone"
+            raise DatasetError(f"{expected}, found that those of {one.index} and {following.index} overlap")
 
 
 def _decode(contents: Contents, findings: Findings) -> None:

@@ -46,6 +46,12 @@ def read_table(path: Path, names: Iterable[str]) -> pa.Table:
         return file.read(columns=list(names), use_threads=False)
 
 
+def stored_kind(column: pa.DataType) -> str:
+    """What the numbers in a column, or in its lists, are: NumPy's letter for their kind, "i" also for unsigned ones."""
+    lists = pa.types.is_list(column) or pa.types.is_large_list(column) or pa.types.is_fixed_size_list(column)
+    return np.dtype((column.value_type if lists else column).to_pandas_dtype()).kind.replace("u", "i")
+
+
 def numbers(table: pa.Table, name: str, width: int | None = None) -> Shaped[np.ndarray, "N ..."]:
     """A column of numbers (N,), or of as many in each row (N, D).
 

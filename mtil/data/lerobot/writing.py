@@ -141,7 +141,7 @@ class _Writer:
     def finish(self, tasks: Sequence[TaskDemos]) -> None:
         """Write what concerns all tasks."""
         with replacing(self._folder / TASKS) as partial:
-            pq.write_table(schema.task_table(self._sentences), partial)
+            pq.write_table(schema.task_table(self._sentences), partial, write_page_checksum=True)
         found = {name: statistics.of_all(each) for name, each in self._statistics.items()}
         totals = {"episodes": self._place.episode, "frames": self._place.frame}
         write_json(self._folder / STATISTICS, statistics.to_json(found), what="statistics")

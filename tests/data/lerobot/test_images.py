@@ -2,8 +2,10 @@
 
 import multiprocessing
 import pickle
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,6 +20,8 @@ from mtil.data.frames import Frames
 from mtil.data.images import Encoded
 from mtil.data.lerobot.images import missing_frame
 from mtil.errors import DatasetError, OutputError
+
+EditJson = Callable[[Path, Callable[[Any], Any]], None]
 
 KEY = "top_image"
 
@@ -138,6 +142,17 @@ def test_a_film_that_is_damaged_is_told_or_read(films: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DatasetError, match=r"file-000\.mp4: "):
         Frames(open_tasks(films), KEY)
+
+
+@pytest.mark.parametrize("kind", ["pictures", "films"])
+def test_a_size_that_is_claimed_takes_no_memory(datasets: dict[str, Path], kind: str, edit_json: EditJson) -> None:
+    shape = [2**20, 2**20, 3]
+    edit_json(
+        datasets[kind] / "meta/info.json", lambda i: i["features"][f"observation.images.{KEY}"].update(shape=shape)
+    )
+    frames = Frames(open_tasks(datasets[kind]), KEY, decoding="on_the_fly")
+    with pytest.raises(DatasetError, match=r"of shape \(1048576, 1048576, 3\), found \(64, 48, 3\)"):
+        frames.take(np.arange(6)[None])
 
 
 def test_lerobot_to_lerobot(pictures: Path, films: Path, tmp_path: Path) -> None:

@@ -74,6 +74,15 @@ def test_a_sound_dataset_is_described(pictures: Path) -> None:
             "observation.top_image: would be 'top_image' among the observations, as another feature is already",
         ),
         (lambda i: i.update(features={"action": i["features"]["action"]}), "features: holds no observations"),
+        (lambda i: i["features"]["next.reward"].update(shape=[2]), "next.reward: expected one number a step, found"),
+        (
+            lambda i: i["features"].pop("next.done"),
+            "expected the columns that meta/info.json tells of, found 'next.done'",
+        ),
+        (
+            lambda i: i["features"]["next.reward"].update(dtype="int64"),
+            "next.reward: expected int64 as meta/info.json says, found float",
+        ),
     ],
 )
 def test_what_it_says_of_itself(
@@ -188,6 +197,10 @@ def test_a_film_too_short_is_told(films: Path, edit_table: EditTable) -> None:
     edit_table(films / EPISODES, lambda c: c[f"{name}/from_timestamp"].__setitem__(2, float("nan")))
     assert "from_timestamp: expected seconds, found nan" in found(films)[0]
     edit_table(films / EPISODES, lambda c: c[f"{name}/from_timestamp"].__setitem__(2, 1.2))
+    edit_table(films / EPISODES, lambda c: c[f"{name}/from_timestamp"].__setitem__(1, 0.4))
+    message = "expected a part of the film for each episode alone, found that those of 0 and 1 overlap"
+    assert message in found(films)[0]
+    edit_table(films / EPISODES, lambda c: c[f"{name}/from_timestamp"].__setitem__(1, 0.5))
     film = films / name / "chunk-000/file-000.mp4"
     film.write_bytes(b"no film")
     assert "no film that can be read" in found(films)[0]
@@ -202,6 +215,8 @@ def test_a_sidecar_that_no_longer_fits_is_told(pictures: Path, edit_json: EditJs
         (lambda s: s["tasks"].pop(), "found 1 tasks where the table has 2"),
         (lambda s: s["tasks"][0]["demos"].pop(), "found 2 demonstrations of 'lift' where there are 3 episodes"),
         (lambda s: s["tasks"][0]["masks"].update(train=["x"]), "found 'x' in the mask 'train' of 'lift'"),
+        (lambda s: s["tasks"][0].update(instructions=["push it"]), "'lift', none of whose sentences is 'lift it'"),
+        (lambda s: s["tasks"][0].update(name="x" * 9999, instructions=[]), f"found '{'x' * 80}', none of whose"),
         (lambda s: s["tasks"][0].update(name=3), "tasks.0.name: input should be a valid string"),
     ]:
         edit_json(sidecar, change)

@@ -72,6 +72,15 @@ def test_the_layout_is_lerobots(pictures: Path, films: Path) -> None:
     assert pandas["index_columns"] == ["__index_level_0__"]
 
 
+@pytest.mark.parametrize("name", ["meta/tasks.parquet", "meta/episodes/chunk-000/file-000.parquet"])
+def test_every_byte_of_a_page_is_guarded_by_a_checksum(pictures: Path, name: str) -> None:
+    content = bytearray((pictures / name).read_bytes())
+    content[content.index(b"lift it") + 2] ^= 1
+    (pictures / name).write_bytes(content)
+    with pytest.raises(DatasetError, match="CRC checksum verification failed"):
+        open_tasks(pictures)
+
+
 def test_statistics_are_those_of_the_numbers(pictures: Path) -> None:
     found = json.loads((pictures / "meta/stats.json").read_text())
     actions = np.concatenate([e.actions for task in open_tasks(pictures) for e in task.episodes()]).astype(float)
