@@ -36,6 +36,10 @@ class OutputError(MtilError):
     """A place to write to that is taken, full or forbidden."""
 
 
+class HubError(MtilError):
+    """A name on the Hub that is not there, cannot be reached, or may not be written to."""
+
+
 def unknown(what: str, name: str, valid: Iterable[str]) -> str:
     """The sentence for a name that does not exist: the nearest valid one, then all of them.
 

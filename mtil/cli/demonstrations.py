@@ -51,7 +51,7 @@ def collect(
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A file or folder of demonstrations")],
+    path: Annotated[Path, typer.Argument(help="A file or folder of demonstrations, or OWNER/NAME on the Hub")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
     contact_sheet: Annotated[
         Path | None, typer.Option(help="Picture of each task's first demonstration, as the policy sees it")
@@ -84,7 +84,12 @@ def inspect(
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="A file or folder of demonstrations, of any format")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SRC", help="A file or folder of demonstrations, of any format, or OWNER/NAME on the Hub"
+        ),
+    ],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="The file or folder to write")],
     to: Annotated[
         str, typer.Option(metavar="hdf5|lerobot", help="hdf5: robomimic's, contiguous and uncompressed; lerobot: v3.0")

@@ -10,7 +10,12 @@ from mtil.ranks import this_rank
 
 
 def evaluate(
-    policy: Annotated[Path, typer.Argument(metavar="RUN|CKPT|EXPORT", help="A run directory, checkpoint or export")],
+    policy: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|CKPT|EXPORT|OWNER/NAME", help="A run directory, checkpoint or export, or one on the Hub"
+        ),
+    ],
     suite: Annotated[
         str | None, typer.Option(help="Simulator, or a YAML file that describes it; by default as the run names it")
     ] = None,

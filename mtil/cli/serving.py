@@ -7,7 +7,12 @@ import typer
 
 
 def serve(
-    policy: Annotated[Path, typer.Argument(metavar="RUN|CKPT|EXPORT", help="A run directory, checkpoint or export")],
+    policy: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|CKPT|EXPORT|OWNER/NAME", help="A run directory, checkpoint or export, or one on the Hub"
+        ),
+    ],
     host: Annotated[str, typer.Option(help="Address to listen at; by default none but this machine can connect")] = (
         "127.0.0.1"
     ),

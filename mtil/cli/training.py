@@ -24,8 +24,13 @@ def train(
 
 
 def finetune(
-    policy: Annotated[Path, typer.Argument(metavar="RUN|EXPORT", help="A run directory, checkpoint or export")],
-    data: Annotated[Path, typer.Option(help="Demonstrations of the new tasks")],
+    policy: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|EXPORT|OWNER/NAME", help="A run directory, checkpoint or export, or one on the Hub"
+        ),
+    ],
+    data: Annotated[Path, typer.Option(help="Demonstrations of the new tasks, or OWNER/NAME on the Hub")],
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; runs/NAME-finetuned by default")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint")] = False,
@@ -36,11 +41,13 @@ def finetune(
     """
     from rich.console import Console
 
+    from mtil.hub.names import on_hub
     from mtil.training.experiment import train as train_policy
     from mtil.training.finetune import finetuning
 
     config = finetuning(policy, data, overrides or ())
-    run = out or Path("runs") / f"{policy.resolve().name}-finetuned"
+    name = on_hub(policy)
+    run = out or Path("runs") / f"{Path(name.repo).name if name else policy.resolve().name}-finetuned"
     train_policy(config, run, resume=resume, console=Console())
 
 

@@ -110,7 +110,10 @@ class GoalsConfig(Config):
 class RehearsalConfig(Config):
     """Demonstrations of earlier tasks that are mixed into a fine-tuning, lest the policy forget them."""
 
-    path: Path = Field(description="A robomimic or LIBERO file, a folder with one a task, or a LeRobot dataset")
+    path: Path = Field(
+        description="A robomimic or LIBERO file, a folder with one a task, or a LeRobot dataset; or the name of a "
+        "dataset on the Hub, perhaps with @ and a revision"
+    )
     tasks: tuple[str, ...] | None = Field(
         default=None, description="Which to rehearse; null: all that are not among the new"
     )
@@ -120,7 +123,10 @@ class RehearsalConfig(Config):
 class DataConfig(Config):
     """Demonstrations and batches."""
 
-    path: Path = Field(description="A robomimic or LIBERO file, a folder with one a task, or a LeRobot dataset")
+    path: Path = Field(
+        description="A robomimic or LIBERO file, a folder with one a task, or a LeRobot dataset; or the name of a "
+        "dataset on the Hub, perhaps with @ and a revision"
+    )
     observations: tuple[str, ...] | None = Field(
         default=None, description="Keys of the observation, states and images; null: all state keys"
     )

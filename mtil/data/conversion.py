@@ -16,6 +16,7 @@ from mtil.data.hdf5.repacking import Repacking
 from mtil.data.hdf5.task_file import TaskFile, holds_a_task, open_task
 from mtil.data.hdf5.writing import write_task
 from mtil.data.lerobot.writing import write_dataset
+from mtil.data.sources import located
 from mtil.data.task_demos import TaskDemos
 from mtil.errors import ConfigError, DatasetError, OutputError, unknown
 from mtil.files import replacing
@@ -60,7 +61,7 @@ def convert(
     kept if it is what would be written.
 
     Args:
-        source: A dataset in any format.
+        source: A dataset in any format, here or on the Hub.
         destination: A folder; for a single HDF5 file as another, a file, or a folder to put it into.
         layout: One of `LAYOUTS`. From HDF5 to HDF5, all there is remains as it is, contiguous and uncompressed.
         corrections: What is to be put right on the way.
@@ -77,6 +78,7 @@ def convert(
         raise ConfigError(f"--to: {unknown('layout', layout, LAYOUTS)}")
     if layout == "hdf5" and (filmed or fps is not None):
         raise ConfigError("--film, --fps: expected with --to lerobot alone")
+    source = located(source)
     tasks = [corrected(task, corrections) for task in open_tasks(source)]
     if layout == "lerobot":
         return _to_lerobot(tasks, source, destination, filmed=filmed, fps=fps, report=report)

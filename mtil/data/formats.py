@@ -14,12 +14,13 @@ from mtil.data.lerobot.task import lerobot_task
 from mtil.data.minari.survey import MinariSurvey, datasets
 from mtil.data.minari.survey import survey as survey_minari
 from mtil.data.minari.task import minari_task
+from mtil.data.sources import located
 from mtil.data.survey import Survey, conflicts, refuse
 from mtil.data.task_demos import TaskDemos
 
 
 def open_tasks(path: Path) -> list[TaskDemos]:
-    """Open a dataset: a robomimic or LIBERO file, a folder with one a task, a LeRobot or Minari dataset.
+    """Open a dataset: a robomimic or LIBERO file, a folder with one a task, LeRobot's or Minari's; or one on the Hub.
 
     Raises:
         DatasetError: There is none, or it has defects; the message tells the first one and how many more there are.
@@ -34,12 +35,13 @@ def surveys(path: Path, *, thorough: bool = False) -> Sequence[Survey]:
     """Walk through a dataset, whatever state it is in.
 
     Args:
-        path: A file or folder.
+        path: A file or folder, or a name on the Hub.
         thorough: Whether to decode images, which finds damage within them.
 
     Raises:
         DatasetError: There is no such path, or no demonstrations in it.
     """
+    path = located(path)
     if is_lerobot(path):
         return survey_folder(path, thorough=thorough)
     if minari := datasets(path):
@@ -48,11 +50,12 @@ def surveys(path: Path, *, thorough: bool = False) -> Sequence[Survey]:
 
 
 def demo_counts(path: Path) -> dict[str, int]:
-    """How many demonstrations of each task a dataset holds, by its own word: they are not looked at.
+    """How many demonstrations of each task a dataset holds, by its own word: they are not looked at, nor fetched.
 
     Raises:
         DatasetError: It cannot be read.
     """
+    path = located(path, local=True)
     if minari := datasets(path):
         return {found.task.name: len(found.lengths) for found in map(survey_minari, minari)}
     if not is_lerobot(path):

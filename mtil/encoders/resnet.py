@@ -13,12 +13,12 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from mtil.encoders.config import ResNetConfig
 from mtil.encoders.film import FiLM
-from mtil.encoders.hub import reason
 from mtil.encoders.image import ImageEncoder
 from mtil.encoders.pooling import Keypoints
 from mtil.encoders.torchvision_weights import read_weights
 from mtil.encoders.tuning import TunedEncoder, tune
 from mtil.errors import EncoderError
+from mtil.hub.problems import reason
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which the published weights were trained on
 _FINEST = 4  # pixels to a cell of the first stage

@@ -16,10 +16,10 @@ from torch.fx.passes.shape_prop import ShapeProp
 from torchvision.models import get_model, get_model_weights, list_models
 
 from mtil.encoders.config import TorchvisionConfig
-from mtil.encoders.hub import reason
 from mtil.encoders.pooled import PooledEncoder, Preprocessing, as_map
 from mtil.encoders.torchvision_weights import read_weights
 from mtil.errors import EncoderError, unknown
+from mtil.hub.problems import reason
 
 _HEADS = ("classifier", "fc", "head", "heads")  # names of the layers that tell the classes
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torchvision.models import get_model_weights
 
-from mtil.encoders.hub import reason
 from mtil.errors import EncoderError, unknown
+from mtil.hub.problems import reason
 
 
 def read_weights(name: str, weights: str) -> Mapping[str, Tensor]:

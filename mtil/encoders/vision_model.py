@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtil.encoders.hub import load_network, locate, quiet, reason
+from mtil.encoders.hub import load_network, locate, quiet
 from mtil.encoders.pooled import Preprocessing
 from mtil.errors import CheckpointError, EncoderError
+from mtil.hub.problems import reason
 
 ARCHITECTURE = "architecture"
 _INPUTS = ("pixel_values", "pixel_values_videos")

@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mtil.encoders.hub import from_hub
-from mtil.errors import CheckpointError, EncoderError
+from mtil.errors import CheckpointError, HubError
+from mtil.hub.fetching import fetch
+from mtil.hub.names import nowhere, on_hub
 from mtil.policies.card import Card
-from mtil.policies.export import CONFIG, TRAINING, WEIGHTS, read_export
+from mtil.policies.export import FILES, TRAINING, WEIGHTS, read_export
 from mtil.policies.policy import Policy
 
 CARD = "mtil"
@@ -57,22 +58,35 @@ def find_checkpoint(path: Path) -> Path:
     Raises:
         CheckpointError: There is none.
     """
-    if path.is_file():
-        return path
-    for name in (LAST, WEIGHTS):
-        if (path / name).is_file():
-            return path / name
+    if (found := _present(path)) is not None:
+        return found
     if path.is_dir():
         raise CheckpointError(
             f"{path}: no {LAST} and no {WEIGHTS} in it; expected a run directory, an export or a .ckpt file"
         )
-    if path.is_absolute() or len(path.parts) != 2 or path.parent.exists():
-        raise CheckpointError(f"{path}: no such run directory, export or checkpoint")
-    hint = "give a run directory, an export or a checkpoint that is here"
+    name = on_hub(path)
+    if name is None:
+        raise CheckpointError(nowhere(path, expected="run directory, export or checkpoint", kind="model"))
     try:
-        return from_hub(str(path), hint=hint, files=(CONFIG, WEIGHTS, TRAINING)) / WEIGHTS
-    except EncoderError as error:
-        raise CheckpointError(str(error)) from None
+        folder = fetch(name, kind="model", files=FILES)
+    except HubError as error:
+        hint = "give a run directory, an export or a checkpoint that is here"
+        raise CheckpointError(f"{error}; {hint}") from None
+    if not (folder / WEIGHTS).is_file():
+        raise CheckpointError(f"{path}: on the Hub, but no exported policy: expected {WEIGHTS} in it, found none")
+    return folder / WEIGHTS
+
+
+def holds_policy(path: Path) -> bool:
+    """Whether a path is a run directory, an export or a checkpoint that is here."""
+    found = _present(path)
+    return found is not None and found.suffix in (LAST.suffix, Path(WEIGHTS).suffix)
+
+
+def _present(path: Path) -> Path | None:
+    if path.is_file():
+        return path
+    return next((path / name for name in (LAST, WEIGHTS) if (path / name).is_file()), None)
 
 
 def load_policy(path: Path) -> LoadedPolicy:

@@ -22,6 +22,7 @@ from mtil.policies.model_card import model_card
 
 CONFIG, WEIGHTS, MODEL_CARD = "config.json", "model.safetensors", "README.md"
 TRAINING = "config.yaml"  # what it was trained with, as in a run directory
+FILES = (CONFIG, WEIGHTS, TRAINING, MODEL_CARD)
 FORMAT = 1  # of exports; to be raised when one that is written can no longer be read by an earlier version
 
 
@@ -33,6 +34,7 @@ def write_export(
     step: int = 0,
     success: str | None = None,
     training: str | None = None,
+    name: str | None = None,
 ) -> None:
     """Write an export; the folder is there whole, or not at all.
 
@@ -43,6 +45,7 @@ def write_export(
         step: Optimiser steps that it was trained for.
         success: How often it succeeds, in Markdown, for the model card.
         training: The configuration that it was trained with, in YAML, from which it can be fine-tuned.
+        name: What the model card calls it; None: as the folder.
 
     Raises:
         OutputError: The folder is taken, or cannot be written.
@@ -59,7 +62,7 @@ def write_export(
     with _whole(folder) as partial:
         (partial / WEIGHTS).write_bytes(weights)
         (partial / CONFIG).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-        text = model_card(folder.resolve().name, card, step=step, success=success)
+        text = model_card(name or folder.resolve().name, card, step=step, success=success)
         (partial / MODEL_CARD).write_text(text, encoding="utf-8")
         if training is not None:
             (partial / TRAINING).write_text(training, encoding="utf-8")

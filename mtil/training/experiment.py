@@ -19,6 +19,7 @@ from mtil.data.formats import is_lerobot
 from mtil.encoders.base import ClipEncoder
 from mtil.encoders.config import clip_frames, kind_weights
 from mtil.errors import CheckpointError, OutputError
+from mtil.hub.names import on_hub
 from mtil.machine import this_machine
 from mtil.policies.checkpoint import LAST, LoadedPolicy, load_policy
 from mtil.policies.policy import Policy
@@ -30,6 +31,7 @@ from mtil.training.loggers import run_loggers
 from mtil.training.module import ImitationModule
 from mtil.training.optimizer import freeze
 from mtil.training.parameters import parameter_table
+from mtil.training.pins import as_before, with_commits
 from mtil.training.start import started_from, starting_policy
 from mtil.training.trainer import build_trainer, fit, quiet
 from mtil.types import DatasetSpec
@@ -51,8 +53,9 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
     """
     rank = this_rank()
     console = console if rank.first else Console(quiet=True)
-    checkpoint = _resumable(config, run, resume=resume or not rank.first)
+    config, checkpoint = _resumable(config, run, resume=resume or not rank.first)
     ensure_data(config, console)
+    config = with_commits(config)
     seed_everything(config.seed, verbose=False)
     trained = load_policy(checkpoint) if checkpoint else None
     started = starting_policy(config.start) if config.start and not trained else None
@@ -95,7 +98,8 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
         OutputError: They are there, but were collected with other settings.
     """
     plan, path = config.collection, config.data.path
-    if plan is None or config.suite is None:
+    name = on_hub(path)
+    if plan is None or config.suite is None or (name is not None and name.revision is not None):
         return
     if path.exists() and (is_lerobot(path) or not _all_collected(path)):
         return  # the user's own
@@ -126,15 +130,17 @@ def _prepare_clips(policy: Policy, data: DemoDataModule, trainer: Trainer, conso
             encoder.cpu()
 
 
-def _resumable(config: ExperimentConfig, run: Path, *, resume: bool) -> Path | None:
-    """The checkpoint to continue from, if there is one."""
+def _resumable(config: ExperimentConfig, run: Path, *, resume: bool) -> tuple[ExperimentConfig, Path | None]:
+    """The configuration to go on with, and the checkpoint to continue from, if there is one."""
     if run.exists() and not resume:
         raise OutputError(f"{run}: exists already; continue it with --resume, or choose another with --out")
     checkpoint, stored = run / LAST, run / "config.yaml"
     if not checkpoint.exists():
-        return None
-    _check_same(config, read(ExperimentConfig, stored), stored)
-    return checkpoint
+        return config, None
+    before = read(ExperimentConfig, stored)
+    config = as_before(config, before)
+    _check_same(config, before, stored)
+    return config, checkpoint
 
 
 def _open(config: ExperimentConfig, run: Path, *, step: int) -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 import transformers
 
-from mtil.encoders.hub import load_network, locate, reason
+from mtil.encoders.hub import load_network, locate
 from mtil.errors import EncoderError
+from mtil.hub.problems import reason
 
 
 def test_a_folder_is_itself(vision_models: Path) -> None:

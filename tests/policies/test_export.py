@@ -145,6 +145,7 @@ def test_an_id_is_looked_up_on_the_hub(export: Path, tmp_path: Path, monkeypatch
     (repository / "snapshots").mkdir()
     export.rename(repository / "snapshots" / revision)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.chdir(tmp_path)
     assert load_policy(Path("somebody/stirring")).step == 7
     assert find_checkpoint(Path("somebody/stirring")).name == WEIGHTS
