@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from mtil.cli import configurations, demonstrations, evaluation, serving, training
+from mtil.cli import configurations, demonstrations, evaluation, serving, sharing, training
 from mtil.errors import MtilError
 from mtil.ranks import this_rank
 
@@ -27,6 +27,7 @@ for command in (
     evaluation.export,
     evaluation.compare,
     evaluation.report,
+    sharing.push,
     serving.serve,
     training.diagnose,
 ):

@@ -10,12 +10,13 @@ from mtil.policies.checkpoint import LoadedPolicy, load_policy
 from mtil.policies.export import write_export
 
 
-def export(path: Path, folder: Path) -> None:
+def export(path: Path, folder: Path, *, name: str | None = None) -> None:
     """Write the averaged weights of a checkpoint as an export.
 
     Args:
         path: A run directory or a checkpoint.
         folder: Where to; it must not exist, or be empty.
+        name: What the model card calls it; None: as the folder.
 
     Raises:
         CheckpointError: No policy is there.
@@ -29,6 +30,7 @@ def export(path: Path, folder: Path) -> None:
         step=loaded.step,
         success="\n\n".join(map(success_table, _results(loaded))) or None,
         training=None if loaded.training is None else loaded.training.read_text(encoding="utf-8"),
+        name=name,
     )
 
 
