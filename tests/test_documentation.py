@@ -5,12 +5,12 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 import typer.main
-from click import Command, Group
 from typer.testing import CliRunner
 
 from mtil.cli import app
@@ -33,14 +33,13 @@ def arguments(line: str) -> list[str]:
     return shlex.split(re.sub(r"\s>\s*\S+$", "", line).replace("$", ""))[1:]
 
 
-def parsed(words: list[str]) -> tuple[Command, list[str]]:
+def parsed(words: list[str]) -> tuple[Any, list[str]]:
     """The command that some words name, and the words that are left for it."""
-    command: Command = typer.main.get_command(app)
-    while isinstance(command, Group):
+    command: Any = typer.main.get_command(app)
+    while commands_below := getattr(command, "commands", None):
         name, *words = words
-        found = command.commands.get(name)
-        assert found is not None, f"no such command: {name}"
-        command = found
+        assert name in commands_below, f"no such command: {name}"
+        command = commands_below[name]
     return command, words
 
 
