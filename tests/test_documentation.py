@@ -50,6 +50,15 @@ def test_every_command_is_one_that_there_is(page: Path) -> None:
         command.make_context("mtil", words)  # raises for an option or argument that it does not take
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_place_is_one_that_there_is(page: Path) -> None:
+    text = page.read_text()
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    named = re.findall(r"`((?:mtil|tests|scripts)/[\w/.-]+)`", text)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def run(line: str, *more: str) -> None:
     words = arguments(line)
     result = CliRunner().invoke(app, [*words, *more], catch_exceptions=False)
