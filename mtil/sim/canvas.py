@@ -4,13 +4,10 @@
 # (MuJoCo's compiled modules carry no stubs.)
 
 import atexit
-import os
-import sys
 import weakref
 from collections.abc import Hashable
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import mujoco
@@ -19,6 +16,7 @@ from jaxtyping import UInt8
 
 from mtil.errors import SimulatorError
 from mtil.sim.meshes import coarsened
+from mtil.sim.opengl import backend, prepare
 
 _LEAST = 256  # pixels of a side that there is always room for: what most pictures need
 
@@ -75,25 +73,22 @@ def canvas(model: mujoco.MjModel, look: Hashable = None) -> Canvas:
 
 
 def _opengl() -> Any:
-    """The process's OpenGL context: MUJOCO_GL's, or EGL where there is no display."""
-    headless = sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-    backend = os.environ.get("MUJOCO_GL") or ("egl" if headless else "glfw")
+    """The process's OpenGL context."""
+    name = backend()
     try:
-        return _context_of(backend)
+        return _context_of(name)
     except Exception as error:  # PyOpenGL and GLFW fail in ways of their own
         reason = " ".join(str(error).split())
         raise SimulatorError(
-            f"rendering with MUJOCO_GL={backend} does not work here ({reason}): install libegl1 and libgl1-mesa-dri "
+            f"rendering with MUJOCO_GL={name} does not work here ({reason}): install libegl1 and libgl1-mesa-dri "
             "and set MUJOCO_GL=egl, or install libosmesa6 and set MUJOCO_GL=osmesa"
         ) from None
 
 
 @cache
-def _context_of(backend: str) -> Any:
-    os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's, which would take all cores from other workers
-    if "torch" in sys.modules and find_spec("triton"):
-        import_module("triton")  # torch does it when it likes, and dies where Mesa's LLVM was there before triton's
-    context = import_module(f"mujoco.{backend}").GLContext(_LEAST, _LEAST)
+def _context_of(name: str) -> Any:
+    prepare()
+    context = import_module(f"mujoco.{name}").GLContext(_LEAST, _LEAST)
     context.make_current()
     atexit.register(context.free)
     return context

@@ -3,11 +3,14 @@
 Legend: H, W height and width of what is rendered.
 """
 
+import os
+
 import gymnasium
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from mtil.errors import SimulatorError
+from mtil.sim.opengl import backend, prepare
 
 Crop = tuple[float, float, float, float]
 Picture = UInt8[np.ndarray, "H W 3"]
@@ -24,6 +27,9 @@ def rendered(env: gymnasium.Env) -> Picture:
     viewer = getattr(getattr(env.unwrapped, "mujoco_renderer", None), "viewer", None)
     if viewer is not None:  # of two such environments, one would return the other's picture
         viewer.make_context_current()
+    else:
+        prepare()
+        os.environ.setdefault("MUJOCO_GL", backend())  # or Gymnasium tries others first, and leaves them half made
     try:
         found = np.asarray(env.render())
     except gymnasium.error.Error as error:  # as where pygame is not installed
