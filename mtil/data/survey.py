@@ -40,6 +40,19 @@ class Survey:
         """Observations by key."""
         return {key: spec for key, spec in self.features.items() if key != ACTIONS}
 
+    def found(self) -> dict[str, Any]:
+        """What was found without defects, by the names that `TaskDemos` has for it."""
+        return {
+            "path": self.path,
+            "task": self.task,
+            "demos": tuple(self.lengths),
+            "lengths": tuple(self.lengths.values()),
+            "observations": self.observations,
+            "action": self.features[ACTIONS],
+            "masks": self.masks,
+            "env_args": self.env_args,
+        }
+
 
 def conflicts(surveys: Sequence[Survey]) -> list[Defect]:
     """What is wrong with tasks only when they stand together as one dataset."""

@@ -101,16 +101,7 @@ def open_task(path: Path) -> TaskFile:
 
 def task_file(sound: Survey) -> TaskFile:
     """A file in which nothing wrong was found, opened."""
-    return TaskFile(
-        path=sound.path,
-        task=sound.task,
-        demos=tuple(sound.lengths),
-        lengths=tuple(sound.lengths.values()),
-        observations=sound.observations,
-        action=sound.features[ACTIONS],
-        masks=sound.masks,
-        env_args=sound.env_args,
-    )
+    return TaskFile(**sound.found())
 
 
 def _unread(file: h5py.File, demos: Iterable[str]) -> Iterator[str]:

@@ -140,8 +140,7 @@ def _episodes(
         if not tables:
             raise DatasetError("expected tables of the episodes, found none that can be read")
         table = pa.concat_tables(tables, promote_options="permissive")
-        found = {name: numbers(table, name) for name in (*_PLACES, *places)}
-        table = table.take(np.argsort(found["episode_index"], kind="stable"))
+        table = table.take(np.argsort(numbers(table, "episode_index"), kind="stable"))
         found = {name: numbers(table, name) for name in (*_PLACES, *places)}
         _check_order(found, info)
         return _placed(found, table["tasks"].to_pylist(), info, columns, sentences)

@@ -81,14 +81,7 @@ def lerobot_task(sound: LeRobotSurvey) -> LeRobotTask:
     """The episodes of a task in a dataset in which nothing wrong was found, opened."""
     assert sound.contents is not None, "a dataset without defects has contents"
     return LeRobotTask(
-        path=sound.path,
-        task=sound.task,
-        demos=tuple(sound.lengths),
-        lengths=tuple(sound.lengths.values()),
-        observations=sound.observations,
-        action=sound.features[ACTIONS],
-        masks=sound.masks,
-        env_args=sound.env_args,
+        **sound.found(),
         contents=sound.contents,
         places=tuple(sound.contents.of(sound.position).values()),
     )

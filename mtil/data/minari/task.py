@@ -68,14 +68,7 @@ class MinariTask(TaskDemos):
 def minari_task(sound: MinariSurvey) -> MinariTask:
     """A dataset in which nothing wrong was found, opened."""
     return MinariTask(
-        path=sound.path,
-        task=sound.task,
-        demos=tuple(sound.lengths),
-        lengths=tuple(sound.lengths.values()),
-        observations=sound.observations,
-        action=sound.features[ACTIONS],
-        masks=sound.masks,
-        env_args=sound.env_args,
+        **sound.found(),
         groups=sound.groups,
         notes=tuple(f"{note.key} ({note.message})" for note in sound.notes),
     )
