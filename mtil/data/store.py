@@ -55,7 +55,7 @@ class DemoStore:
 
     @staticmethod
     def open(
-        path: Path,
+        source: Path | Sequence[TaskDemos],
         *,
         keys: Sequence[str] | None = None,
         targets: Sequence[str] = (),
@@ -66,10 +66,10 @@ class DemoStore:
         decoding: Decoding = "once",
         vocabulary: DatasetSpec | None = None,
     ) -> "DemoStore":
-        """Read a file or folder of demonstrations.
+        """Read demonstrations.
 
         Args:
-            path: Of the demonstrations, in any format.
+            source: A file or folder, in any format, or a name on the Hub; or tasks' demonstrations opened already.
             keys: Observations wanted, states or images that every task has; None: every state.
             targets: States wanted beside them, to be told from images.
             clips: What is to show tasks.
@@ -82,7 +82,8 @@ class DemoStore:
         Raises:
             DatasetError: The demonstrations have a defect, or lack a key or task asked for, or nothing is.
         """
-        new = selected(open_tasks(path), tasks, option="tasks")
+        opened = open_tasks(source) if isinstance(source, Path) else list(source)
+        new = selected(opened, tasks, option="tasks")
         rehearsed = [] if rehearsal is None else rehearsed_of(new, rehearsal)
         files = [*new, *rehearsed]
         space, stated = goal_space(files, goals)
