@@ -1,11 +1,6 @@
-"""Which windows make a batch: stratified over tasks, index-only, and a pure function of (seed, step).
-
-The quotas follow the window constraints of proportionate fairness (Baruah et al. 1996, "Proportionate progress"): after
-t batches every task has had within one of `t * B * w` examples. Meeting the earliest deadline first never misses one.
-"""
+"""Which windows make a batch: stratified over tasks, index-only, and a pure function of (seed, step)."""
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from mtil.errors import ConfigError
+from mtil.data.apportionment import Apportionment
 
-_RESOLUTION = 2**20  # real-valued weights become integers of this total, so that quotas are exact
 _BLOCK = 16  # batches drawn at once, so that they share the cost of going through all strata
 
 
@@ -56,12 +50,14 @@ class StratifiedBatchSampler(Sampler[Draw]):
 
     Args:
         stratum: Stratum (task) of each window.
-        weights: Relative share of each stratum; integers are kept exactly.
+        weights: Relative share of each stratum in its group.
         batch_size: Examples in the global batch, over all ranks.
         seed: With the step, decides everything.
         start: First step to yield; resuming is starting there.
         rank: This process's part of the global batch.
         world_size: Number of parts.
+        groups: Group (dataset) of each stratum; None: all are in one.
+        shares: Relative share of each group.
     """
 
     def __init__(
@@ -74,14 +70,13 @@ class StratifiedBatchSampler(Sampler[Draw]):
         start: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        groups: Sequence[int] | None = None,
+        shares: Sequence[float] = (1.0,),
     ) -> None:
         self._members = [np.flatnonzero(stratum == i) for i in range(len(weights))]
-        self._weights = integer_weights(weights)
-        self._total, self._quota = int(self._weights.sum()), batch_size * self._weights
+        self._quotas = Apportionment(weights, batch_size=batch_size, seed=seed, groups=groups, shares=shares)
         self._batch_size, self._seed, self._start = batch_size, seed, start
         self._rank, self._world_size = rank, world_size
-        self._tie_break = np.random.default_rng([seed, 0]).permutation(len(weights))
-        self._latest = (0, np.zeros_like(self._weights))  # saves recounting; decides nothing
         self._passes: dict[int, tuple[int, Int[np.ndarray, " n"]]] = {}
         self._block = (-1, np.empty((0, batch_size), np.int64))  # its first step, its batches; decides nothing
 
@@ -100,43 +95,17 @@ class StratifiedBatchSampler(Sampler[Draw]):
         return self._block[1][step - first].copy()
 
     def counts(self, steps: int) -> Int[np.ndarray, " strata"]:
-        """Examples that each stratum has had after the given number of batches.
-
-        After every `period` batches each stratum has had its exact share, and all begins anew.
-        """
-        period = self._total // math.gcd(self._total, self._batch_size)
-        begin = steps - steps % period
-        done, counts = self._latest
-        if not begin <= done <= steps:
-            done, counts = begin, begin * self._quota // self._total
-        for step in range(done, steps):
-            counts = self._advance(counts, step + 1)
-        return counts
+        """Examples that each stratum has had after the given number of batches."""
+        return self._quotas.counts(steps)
 
     def _batches(self, first: int) -> Int[np.ndarray, "steps B"]:
         """The global batches of a block of steps."""
-        counts = [self.counts(first)]
-        for step in range(first, first + _BLOCK):
-            counts.append(self._advance(counts[-1], step + 1))
-        self._latest = (first + _BLOCK, counts[-1])
+        counts = [self.counts(steps) for steps in range(first, first + _BLOCK + 1)]
         spans = enumerate(zip(counts[0].tolist(), counts[-1].tolist(), strict=True))
         drawn = np.concatenate([self._draw(i, begin, end) for i, (begin, end) in spans if begin < end])
         shares = np.diff(counts, axis=0)
         step = np.tile(np.arange(_BLOCK, dtype=np.int16), shares.shape[1]).repeat(shares.T.ravel())
         return drawn[np.argsort(step, kind="stable")].reshape(_BLOCK, self._batch_size)
-
-    def _advance(self, counts: Int[np.ndarray, " strata"], steps: int) -> Int[np.ndarray, " strata"]:
-        """Counts after one more batch: what is overdue first, then whatever falls due soonest."""
-        due = steps * self._quota
-        counts = np.maximum(counts, due // self._total)
-        spare = steps * self._batch_size - int(counts.sum())
-        if not spare:
-            return counts
-        eligible = np.flatnonzero(counts * self._total < due)
-        deadline = -(-(counts[eligible] + 1) * self._total // self._quota[eligible])
-        soonest = eligible[np.lexsort((self._tie_break[eligible], deadline))[:spare]]
-        counts[soonest] += 1
-        return counts
 
     def _draw(self, stratum: int, begin: int, end: int) -> Int[np.ndarray, " n"]:
         """The stratum's draws number `begin` to `end`, counted from the start of training."""
@@ -170,17 +139,3 @@ class SequentialBatchSampler(Sampler[Draw]):
     def __iter__(self) -> Iterator[Draw]:
         for step, windows in enumerate(self._batches):
             yield Draw.part(step, windows, rank=self._rank, world_size=self._world_size)
-
-
-def integer_weights(weights: Sequence[float]) -> Int[np.ndarray, " strata"]:
-    """Integers in the given proportions: as they are if whole (and not huge), otherwise rounded to parts of 2^20.
-
-    Raises:
-        ConfigError: A weight is not positive.
-    """
-    values = np.asarray(weights, dtype=np.float64)
-    if not (np.isfinite(values) & (values > 0)).all():
-        raise ConfigError(f"sampling weights must be positive numbers, got {list(weights)}")
-    if (values == values.round()).all() and values.sum() < 2**32:
-        return values.astype(np.int64)
-    return np.maximum(1, (values / values.sum() * _RESOLUTION).round()).astype(np.int64)

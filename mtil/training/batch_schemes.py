@@ -14,7 +14,8 @@ from typing import final
 import numpy as np
 from jaxtyping import Float, Int
 
-from mtil.data.sampling import StratifiedBatchSampler, integer_weights
+from mtil.data.apportionment import integer_weights
+from mtil.data.sampling import StratifiedBatchSampler
 from mtil.training.gradients import Population
 
 _STEPS = 100  # whose counts stand for those of all steps

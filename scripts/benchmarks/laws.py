@@ -30,7 +30,8 @@ import torch
 from rich.console import Console
 
 from mtil.config import load
-from mtil.data.sampling import StratifiedBatchSampler, integer_weights
+from mtil.data.apportionment import integer_weights
+from mtil.data.sampling import StratifiedBatchSampler
 from mtil.policies.checkpoint import LAST
 from mtil.training.config import ExperimentConfig
 from mtil.training.experiment import train
