@@ -4,7 +4,7 @@ Legend: T time steps of an episode, A action dimensions, D dimensions of a state
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -14,6 +14,9 @@ from jaxtyping import Bool, Float, Shaped
 from mtil.errors import DatasetError, unknown
 
 FeatureKind = Literal["state", "image", "action"]
+
+EARLIER = "(earlier)"
+"""What the data of a policy of one dataset are called once there are others."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,23 @@ def first_not_finite(array: Float[np.ndarray, "T ..."]) -> int:
 
 
 @dataclass(frozen=True)
+class Embodiment:
+    """What the tasks of one dataset have of their own, where a policy learns from several.
+
+    Attributes:
+        name: Of the dataset.
+        tasks: Names of its tasks.
+        keys: By the policy's key of an observation that they have, the key in the dataset and in its simulator.
+        views: What the simulator has to show.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    keys: Mapping[str, str]
+    views: tuple[CameraView, ...] = ()
+
+
+@dataclass(frozen=True)
 class DatasetSpec:
     """The tasks and features that a dataset holds and a policy is made for.
 
@@ -158,6 +178,8 @@ class DatasetSpec:
         targets: States that the policy does not see, but learns to tell from its images.
         clip: What a frame of a clip that shows a task is, if tasks are shown.
         goal: What goals are made of, states strung together or one image, if there are any.
+        embodiments: What is particular to each dataset, where there are several: each task is of one. Numbers of states
+            and actions are normalised by it.
     """
 
     tasks: tuple[Task, ...]
@@ -167,6 +189,7 @@ class DatasetSpec:
     targets: tuple[FeatureSpec, ...] = ()
     clip: FeatureSpec | None = None
     goal: tuple[FeatureSpec, ...] = ()
+    embodiments: tuple[Embodiment, ...] = ()
 
     def joined(self, data: "DatasetSpec") -> "DatasetSpec":
         """A vocabulary of earlier tasks, which new data join: the features are those of the data.
@@ -195,7 +218,23 @@ class DatasetSpec:
             widths={key: tuple(width(key, task) for task in told) for key in data.widths},
             targets=tuple(map(wide, data.targets)),
             goal=tuple(map(wide, data.goal)),
+            embodiments=self._joined_embodiments(data),
         )
+
+    def _joined_embodiments(self, data: "DatasetSpec") -> tuple[Embodiment, ...]:
+        """The earlier ones in their order, then those that are new; a task in both is where the data have it."""
+        if not self.embodiments and not data.embodiments:
+            return ()
+        keys = {feature.key: feature.key for feature in self.observations}
+        earlier = self.embodiments or (Embodiment(EARLIER, tuple(self.task_names), keys, self.views(())),)
+        seen, new = [feature.key for feature in data.observations], {each.name: each for each in data.embodiments}
+        found = {}
+        for each in earlier:
+            own = new.get(each.name, each)
+            kept = tuple(task for task in each.tasks if task not in data.task_names)
+            keys = {key: name for key, name in own.keys.items() if key in seen}
+            found[each.name] = replace(own, tasks=(*kept, *(own.tasks if own is not each else ())), keys=keys)
+        return tuple((new | found)[name] for name in dict.fromkeys([*found, *new]))
 
     def position(self, task: str) -> int:
         """Index of a task.
@@ -223,10 +262,40 @@ class DatasetSpec:
         """Names of the tasks, in order."""
         return [task.name for task in self.tasks]
 
-    @property
-    def views(self) -> tuple[CameraView, ...]:
-        """What a simulator has to show beside its states."""
-        return tuple(feature.camera for feature in self.observations if feature.camera is not None)
+    def embodiment(self, task: str) -> int | None:
+        """Position of a task's embodiment, if there are such; one outside the vocabulary is of the only one.
+
+        Raises:
+            DatasetError: There is no such task, and there are several.
+        """
+        if not self.embodiments:
+            return None
+        if len(self.embodiments) == 1:
+            return 0
+        self.position(task)
+        return next(number for number, each in enumerate(self.embodiments) if task in each.tasks)
+
+    def keys(self, task: str) -> Mapping[str, str]:
+        """By key of each observation that a task has, what its simulator calls it.
+
+        Raises:
+            DatasetError: As `embodiment` does.
+        """
+        own = self.embodiment(task)
+        return (
+            {feature.key: feature.key for feature in self.observations} if own is None else self.embodiments[own].keys
+        )
+
+    def views(self, tasks: Iterable[str]) -> tuple[CameraView, ...]:
+        """What a simulator has to show of tasks, beside its states.
+
+        Raises:
+            DatasetError: As `embodiment` does.
+        """
+        if not self.embodiments:
+            return tuple(feature.camera for feature in self.observations if feature.camera is not None)
+        own = dict.fromkeys(each for each in map(self.embodiment, tasks) if each is not None)
+        return tuple(dict.fromkeys(view for each in own for view in self.embodiments[each].views))
 
     def valid(self, feature: FeatureSpec) -> Bool[np.ndarray, "tasks D"]:
         """Which dimensions of a state or action each task has."""
@@ -244,6 +313,11 @@ class DatasetSpec:
             crop = found["crop"]
             return CameraView(found["camera"], found["size"], None if crop is None else tuple(crop))
 
+        def embodiment(found: Mapping[str, Any]) -> Embodiment:
+            return Embodiment(
+                found["name"], tuple(found["tasks"]), found["keys"], tuple(view(each) for each in found["views"])
+            )
+
         def feature(found: Mapping[str, Any]) -> FeatureSpec:
             camera = found.get("camera")  # earlier checkpoints do not tell
             shape, seen = tuple(found["shape"]), None if camera is None else view(camera)
@@ -257,4 +331,5 @@ class DatasetSpec:
             targets=tuple(feature(found) for found in values.get("targets", ())),  # earlier checkpoints have none
             clip=feature(values["clip"]) if values.get("clip") else None,
             goal=tuple(feature(found) for found in values.get("goal", ())),
+            embodiments=tuple(embodiment(found) for found in values.get("embodiments", ())),
         )

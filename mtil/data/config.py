@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from mtil.config import Config
 
@@ -16,7 +16,9 @@ class StratifiedSampling(Config):
 
     kind: Literal["stratified"] = "stratified"
     alpha: float = Field(default=0.0, ge=0, le=1)
-    weights: dict[str, PositiveFloat] | None = Field(default=None, description="Relative share of each task, by name")
+    weights: dict[str, PositiveFloat] | None = Field(
+        default=None, description="Relative share of each task of its dataset, by name"
+    )
 
 
 class UniformSampling(Config):
@@ -24,6 +26,11 @@ class UniformSampling(Config):
 
     kind: Literal["uniform"] = "uniform"
 
+
+_PATH = (
+    "A robomimic or LIBERO file, a folder with one a task, or a LeRobot or Minari dataset; or the name of a dataset on "
+    "the Hub, perhaps with @ and a revision"
+)
 
 Decoding = Literal["once", "on_the_fly"]
 Change = Annotated[float, Field(ge=0, le=1)]
@@ -110,22 +117,38 @@ class GoalsConfig(Config):
 class RehearsalConfig(Config):
     """Demonstrations of earlier tasks that are mixed into a fine-tuning, lest the policy forget them."""
 
-    path: Path = Field(
-        description="A robomimic or LIBERO file, a folder with one a task, or a LeRobot dataset; or the name of a "
-        "dataset on the Hub, perhaps with @ and a revision"
-    )
+    path: Path = Field(description=_PATH)
     tasks: tuple[str, ...] | None = Field(
         default=None, description="Which to rehearse; null: all that are not among the new"
     )
     share: float = Field(default=0.5, gt=0, lt=1, description="Of each batch that is theirs")
 
 
+class DatasetConfig(Config):
+    """One dataset of several, whose numbers are normalised by its own statistics."""
+
+    path: Path = Field(description=_PATH)
+    name: str | None = Field(
+        default=None, min_length=1, description="What to call it; null: as its file or folder, without the suffix"
+    )
+    weight: PositiveFloat = Field(default=1.0, description="Its relative share of each batch, which its tasks divide")
+    tasks: tuple[str, ...] | None = Field(default=None, description="Its tasks to train on; null: all")
+    prefix: str = Field(
+        default="", description="Put before the names of its tasks, where another dataset has tasks of the same names"
+    )
+    keys: dict[str, str | None] = Field(
+        default={},
+        description="By key of an observation, what this dataset and its simulator call it, if otherwise; null: it has "
+        "no such observation",
+    )
+
+
 class DataConfig(Config):
     """Demonstrations and batches."""
 
-    path: Path = Field(
-        description="A robomimic or LIBERO file, a folder with one a task, or a LeRobot dataset; or the name of a "
-        "dataset on the Hub, perhaps with @ and a revision"
+    path: Path | None = Field(default=None, description=f"{_PATH}; null: mixture tells of several")
+    mixture: tuple[DatasetConfig, ...] = Field(
+        default=(), description="Several datasets, perhaps of several robots, in place of path"
     )
     observations: tuple[str, ...] | None = Field(
         default=None, description="Keys of the observation, states and images; null: all state keys"
@@ -165,3 +188,22 @@ class DataConfig(Config):
     augmentation: AugmentationConfig | None = Field(
         default=None, description="Of images, in training alone; null: they are seen as they are"
     )
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> "DataConfig":
+        if (self.path is None) == (not self.mixture):
+            found = "neither" if self.path is None else "both; path=null to train on the mixture"
+            raise ValueError(f"expected path or mixture, found {found}")
+        if self.mixture and self.tasks is not None:
+            raise ValueError("tasks: expected null beside a mixture, whose datasets each choose their own")
+        return self
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where the demonstrations lie, those that are rehearsed apart."""
+        return tuple(dataset.path for dataset in self.mixture) if self.path is None else (self.path,)
+
+    @property
+    def where(self) -> str:
+        """The same in words."""
+        return ", ".join(map(str, self.paths))

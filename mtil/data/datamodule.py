@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from mtil.data.batch import Batch
 from mtil.data.clips import Clips, Prepare, clips_of, held_out_clips
-from mtil.data.config import DataConfig, GoalsConfig, UniformSampling
+from mtil.data.config import DataConfig, GoalsConfig
 from mtil.data.goals import goals_of
 from mtil.data.kinds import DescriptorKind
-from mtil.data.quotas import task_weights
+from mtil.data.quotas import Strata, quotas, task_weights
 from mtil.data.sampling import Draw, SequentialBatchSampler, StratifiedBatchSampler
 from mtil.data.split import split
 from mtil.data.store import DemoStore
@@ -162,6 +162,7 @@ class DemoDataModule(LightningDataModule):
         train: Windows to train on.
         validation: Windows held out.
         statistics: Of each feature, over the training demonstrations.
+        own_statistics: The same of each embodiment, where there are several.
         task_weights: Relative weight of each task in the objective; zero where there are no demonstrations of it.
 
     Raises:
@@ -186,6 +187,7 @@ class DemoDataModule(LightningDataModule):
         _check_chunk(chunk, self.store)
         train, validation = split(self.store, config, seed=seed)
         self.statistics = self.store.statistics(train)
+        self.own_statistics = self.store.own_statistics(train)
         clips = _clips(config, self.store, train, validation, frames)
         if "goal" in kinds and config.goals is None:
             raise ConfigError("data.goals: expected what goals are to a policy that is given them, found null")
@@ -206,8 +208,9 @@ class DemoDataModule(LightningDataModule):
                 for episodes, shown in zip((train, validation), clips, strict=True)
             )
         except DatasetError as error:  # of a descriptor, which does not know where it came from
-            raise DatasetError(f"{config.path}: {error}") from None
-        self.task_weights = task_weights(config, self.train.task.numpy(), self.store)
+            raise DatasetError(f"{config.where}: {error}") from None
+        self._groups = quotas(config, self.train.task.numpy(), self.store)
+        self.task_weights = task_weights(self._groups, self.store.spec.task_names)
 
     def prepare_clips(self, prepare: Prepare) -> None:
         """Replace the frames of all clips by what need be made of them only once, such as by a frozen network."""
@@ -219,11 +222,12 @@ class DemoDataModule(LightningDataModule):
         """An endless loader that begins at the trainer's present step."""
         trainer = self.trainer
         start = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
-        uniform = isinstance(self._config.sampling, UniformSampling)  # one stratum: the windows of all tasks
-        present, stratum = np.unique(self.train.task.numpy(), return_inverse=True)
+        strata = Strata.of(self._groups, self.train.task.numpy(), self.store.spec.task_names)
         sampler = StratifiedBatchSampler(
-            np.zeros_like(stratum) if uniform else stratum,
-            weights=[1.0] if uniform else [self.task_weights[task] for task in present],
+            strata.stratum,
+            weights=strata.weights,
+            groups=strata.groups,
+            shares=[group.share for group in self._groups],
             batch_size=self._config.batch_size,
             seed=self._seed,
             start=start,

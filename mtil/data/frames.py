@@ -84,7 +84,9 @@ def _scaled(images: UInt8[Tensor, "N _ _ 3"], shape: tuple[int, ...]) -> UInt8[T
 
 
 class _Reader:
-    """Takes images from wherever they lie: the mapped ones all at once, the others demonstration by demonstration."""
+    """Takes images from wherever they lie: the mapped ones all at once, the others demonstration by demonstration; what
+    lies nowhere is black.
+    """
 
     def __init__(self, pieces: Sequence[Images], shape: tuple[int, ...]) -> None:
         self._shape = shape
@@ -93,19 +95,19 @@ class _Reader:
         self._encoded = {at: images for at, images in enumerate(pieces) if isinstance(images, Encoded)}
         mapped = [images for images in pieces if isinstance(images, Mapped)]
         self._memory = _Memory(mapped, shape) if mapped else None
-        lies = np.array([isinstance(images, Mapped) for images in pieces])
-        self._mapped_before = np.where(lies, steps, 0).cumsum() - np.where(lies, steps, 0)
+        self._lies = np.array([isinstance(images, Mapped) for images in pieces])
+        self._mapped_before = np.where(self._lies, steps, 0).cumsum() - np.where(self._lies, steps, 0)
 
     def take(self, rows: Int[np.ndarray, " N"]) -> UInt8[np.ndarray, " _"]:
         """The bytes of the images at the given rows, one after the other."""
-        if not self._encoded and self._memory is not None:
+        if self._memory is not None and self._lies.all():
             return self._memory.take(rows)
         piece = np.searchsorted(self._first, rows, side="right") - 1
         step = rows - self._first[piece]
-        mapped = ~np.isin(piece, list(self._encoded))
-        pieces = np.unique(piece[~mapped]).tolist()
+        mapped = self._lies[piece]
+        pieces = [each for each in np.unique(piece[~mapped]).tolist() if each in self._encoded]
         decoded = {each: self._encoded[each].read(step[piece == each]) for each in pieces}  # or raises, if others
-        taken = np.empty((len(rows), *self._shape), np.uint8)
+        taken = np.zeros((len(rows), *self._shape), np.uint8)
         if self._memory is not None and mapped.any():
             found = self._memory.take(self._mapped_before[piece[mapped]] + step[mapped])
             taken[mapped] = found.reshape(-1, *self._shape)

@@ -71,6 +71,11 @@ class Mapped(Images):
 
 
 @dataclass(frozen=True)
+class Blank(Images):
+    """Images that were never taken, of a camera that a dataset has not: they are black."""
+
+
+@dataclass(frozen=True)
 class Encoded(Images):
     """Images that have to be decoded: compressed arrays, pictures, frames of a film."""
 

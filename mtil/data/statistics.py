@@ -1,9 +1,10 @@
 """What normalisation needs to know of a feature, dimension by dimension.
 
-Legend: N rows, D dimensions.
+Legend: N rows, D dimensions, M embodiments, where each has statistics of its own.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,16 +17,28 @@ QUANTILES = (0.01, 0.99)  # as OpenVLA takes them
 class FeatureStatistics:
     """Statistics of each dimension over the rows that have it."""
 
-    mean: Float[Tensor, " D"]
-    std: Float[Tensor, " D"]
-    low: Float[Tensor, " D"]
-    high: Float[Tensor, " D"]
-    q01: Float[Tensor, " D"]
-    q99: Float[Tensor, " D"]
+    mean: Float[Tensor, "*M D"]
+    std: Float[Tensor, "*M D"]
+    low: Float[Tensor, "*M D"]
+    high: Float[Tensor, "*M D"]
+    q01: Float[Tensor, "*M D"]
+    q99: Float[Tensor, "*M D"]
+
+
+def stacked(each: Sequence[Mapping[str, FeatureStatistics]]) -> dict[str, FeatureStatistics]:
+    """The statistics of several embodiments, by feature, as one."""
+
+    def stack(key: str) -> FeatureStatistics:
+        names = [field.name for field in fields(FeatureStatistics)]
+        return FeatureStatistics(**{name: torch.stack([getattr(own[key], name) for own in each]) for name in names})
+
+    return {key: stack(key) for key in each[0]}
 
 
 def feature_statistics(values: Float[Tensor, "N D"], valid: Bool[Tensor, "N D"]) -> FeatureStatistics:
     """Statistics over the valid entries; a dimension without any is described as constantly zero."""
+    if not len(values):
+        return feature_statistics(values.new_zeros(1, values.shape[1]), valid.new_zeros(1, values.shape[1]))
     exact = values.double().masked_fill(~valid, torch.nan)
     q01, q99 = _quantiles(exact)
     found = {

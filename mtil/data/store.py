@@ -5,7 +5,7 @@ Legend: N rows (time steps of all episodes, one after the other), E episodes, D 
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,9 @@ from mtil.data.config import ClipsConfig, DataConfig, Decoding, GoalsConfig, Reh
 from mtil.data.defects import ACTIONS
 from mtil.data.formats import open_tasks
 from mtil.data.frames import Frames
+from mtil.data.mixture import embodiments, mixed, side_by_side
 from mtil.data.selection import clip_frame, goal_space, keys_of, rehearsed_of, selected, targets_of, widest
-from mtil.data.statistics import FeatureStatistics, feature_statistics
+from mtil.data.statistics import FeatureStatistics, feature_statistics, stacked
 from mtil.data.task_demos import TaskDemos
 from mtil.types import DatasetSpec, FeatureSpec
 
@@ -85,7 +86,7 @@ class DemoStore:
         opened = open_tasks(source) if isinstance(source, Path) else list(source)
         new = selected(opened, tasks, option="tasks")
         rehearsed = [] if rehearsal is None else rehearsed_of(new, rehearsal)
-        files = [*new, *rehearsed]
+        files = side_by_side([*new, *rehearsed], source, keys=keys, vocabulary=vocabulary)
         space, stated = goal_space(files, goals)
         found = _spec(files, keys_of(files, keys), targets_of(files, targets), clip_frame(files, clips), space)
         spec = found if vocabulary is None else vocabulary.joined(found)
@@ -119,7 +120,7 @@ class DemoStore:
             DatasetError: As `open` does.
         """
         return DemoStore.open(
-            config.path,
+            mixed(config) if config.path is None else config.path,
             keys=config.observations,
             targets=config.targets,
             clips=config.clips,
@@ -137,9 +138,16 @@ class DemoStore:
     def statistics(self, episodes: Int[Tensor, " _"]) -> dict[str, FeatureStatistics]:
         """Statistics of every state and of the action over the given episodes."""
         spans = zip(self.start[episodes].tolist(), self.length[episodes].tolist(), strict=True)
-        rows = torch.cat([torch.arange(start, start + length) for start, length in spans])
+        rows = torch.cat([torch.arange(0), *(torch.arange(start, start + length) for start, length in spans)])
         task = self.task[episodes].repeat_interleave(self.length[episodes])
         return {key: feature_statistics(values[rows], self.valid(key)[task]) for key, values in self.features.items()}
+
+    def own_statistics(self, episodes: Int[Tensor, " _"]) -> dict[str, FeatureStatistics] | None:
+        """The same of each embodiment, over its own of the given episodes; None where there are no such."""
+        if not self.spec.embodiments:
+            return None
+        owner = torch.tensor([self.spec.embodiment(task) for task in self.spec.task_names])[self.task[episodes]]
+        return stacked([self.statistics(episodes[owner == each]) for each in range(len(self.spec.embodiments))])
 
     def _feature(self, key: str) -> FeatureSpec:
         return next(
@@ -157,7 +165,10 @@ def _spec(
     per_task = {key: [file.observations[key] for file in files] for key in (*keys, *targets, *goal)} | {
         ACTIONS: [file.action for file in files]
     }
+    own = embodiments(files, keys)
     wide = {key: widest(features) for key, features in per_task.items()}
+    if own:  # which camera took an image differs
+        wide = {key: replace(feature, camera=None) for key, feature in wide.items()}
     return DatasetSpec(
         tasks=tuple(file.task for file in files),
         observations=tuple(wide[key] for key in keys),
@@ -170,6 +181,7 @@ def _spec(
         targets=tuple(wide[key] for key in targets),
         clip=clip,
         goal=tuple(wide[key] for key in goal),
+        embodiments=own,
     )
 
 

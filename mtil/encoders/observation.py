@@ -1,12 +1,13 @@
 """Observations -> streams of features, each a sequence of vectors over the time steps of a window.
 
 Legend: B batch, H history, D dimensions of a key, S features of the state, F features of a stream, Z width of z.
+An example is of one embodiment, where a policy learns from several.
 """
 
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from mtil.data.statistics import FeatureStatistics
@@ -25,6 +26,7 @@ class ObservationEncoder(nn.Module):
         points: Which dimensions are positions.
         images: How images are encoded; nothing where there are none.
         condition: Z.
+        embodiments: How many there are that have statistics of their own; 0: one for all.
         state: Of such an encoder, where it is to be loaded: nothing pretrained is then looked up.
 
     Attributes:
@@ -43,12 +45,13 @@ class ObservationEncoder(nn.Module):
         points: PointsConfig | None = None,
         images: ImageEncoderConfig,
         condition: int,
+        embodiments: int = 0,
         state: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         vectors = [feature for feature in features if feature.kind == "state"]
         pictures = [feature for feature in features if feature.kind == "image"]
-        self.state = StateEncoder(vectors, points=points) if vectors or points else None
+        self.state = StateEncoder(vectors, points=points, embodiments=embodiments) if vectors or points else None
         stored = part_of(state, "cameras.")
         self.cameras = CameraEncoders(images, pictures, condition=condition, state=stored) if pictures else None
         self.images = len(pictures)
@@ -64,9 +67,10 @@ class ObservationEncoder(nn.Module):
         observations: Mapping[str, Shaped[Tensor, "B H ..."]],
         valid: Mapping[str, Bool[Tensor, "B _"]],
         z: Float[Tensor, "B Z"],
+        embodiment: Int[Tensor, " B"] | None = None,
     ) -> list[Float[Tensor, "B H _"]]:
         """The streams of a window; `valid` tells which dimensions of a state key are no padding."""
-        streams = [] if self.state is None else [self.state(observations, valid)]
+        streams = [] if self.state is None else [self.state(observations, valid, embodiment)]
         return streams if self.cameras is None else [*streams, *self.cameras(observations, z)]
 
 
@@ -76,6 +80,7 @@ class StateEncoder(nn.Module):
     Args:
         features: The keys, in order.
         points: Which dimensions are positions.
+        embodiments: How many there are that have statistics of their own; 0: one for all.
 
     Attributes:
         width: S.
@@ -84,10 +89,12 @@ class StateEncoder(nn.Module):
         ConfigError: The points are not in the data.
     """
 
-    def __init__(self, features: Sequence[FeatureSpec], *, points: PointsConfig | None = None) -> None:
+    def __init__(
+        self, features: Sequence[FeatureSpec], *, points: PointsConfig | None = None, embodiments: int = 0
+    ) -> None:
         super().__init__()
         self._keys = [feature.key for feature in features]
-        self.normalizers = nn.ModuleList(Normalizer(feature.shape[0]) for feature in features)
+        self.normalizers = nn.ModuleList(Normalizer(feature.shape[0], embodiments) for feature in features)
         self.relative = RelativePositions(points, features) if points else None
         hidden = {key: self.relative.hidden(key) if self.relative else () for key in self._keys}
         self._seen = {
@@ -102,10 +109,15 @@ class StateEncoder(nn.Module):
             normalizer.fit(statistics[key], config.observations, config.floor)
 
     def forward(
-        self, observations: Mapping[str, Shaped[Tensor, "B H ..."]], valid: Mapping[str, Bool[Tensor, "B _"]]
+        self,
+        observations: Mapping[str, Shaped[Tensor, "B H ..."]],
+        valid: Mapping[str, Bool[Tensor, "B _"]],
+        embodiment: Int[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B H S"]:
         """Features of a window; `valid` tells which dimensions of a key are no padding."""
-        encoded = [normalizer(observations[key], valid[key].unsqueeze(1)) for key, normalizer in self._each()]
+        encoded = [
+            normalizer(observations[key], valid[key].unsqueeze(1), embodiment) for key, normalizer in self._each()
+        ]
         if self.relative is not None:
             encoded = [each[..., self._seen[key]] for each, key in zip(encoded, self._keys, strict=True)]
             encoded.append(self.relative(observations, valid))

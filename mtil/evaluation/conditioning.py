@@ -62,6 +62,12 @@ def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | N
             raise SimulatorError(f"{simulator.name}: {unknown('task', task, suite)}")
         if task not in known and kind == "one_hot":
             raise CheckpointError(f"the policy was not trained on {task!r}; {unknown('task', task, known)}")
+        if task not in known and len(policy.spec.embodiments) > 1:
+            names = ", ".join(each.name for each in policy.spec.embodiments)
+            raise CheckpointError(
+                f"the policy was not trained on {task!r}, and cannot know by which dataset's statistics its numbers "
+                f"are normalised; its own tasks are of {names}"
+            )
         differ = [key for key, widths in policy.spec.widths.items() if len({*widths}) > 1]
         if task not in known and differ:
             raise CheckpointError(

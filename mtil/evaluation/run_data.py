@@ -48,7 +48,7 @@ def run_data(policy: Policy, run: Path) -> RunData:
     store = DemoStore.of(config, vocabulary=policy.spec if started else None)
     told = [(spec.clip, spec.goal, spec.task_names) for spec in (store.spec, policy.spec)]
     if told[0] != told[1]:
-        raise CheckpointError(f"{config.path}: no longer holds the tasks and images that {run} was trained on")
+        raise CheckpointError(f"{config.where}: no longer holds the tasks and images that {run} was trained on")
     return RunData(config, store, *split(store, config, seed=seed))
 
 

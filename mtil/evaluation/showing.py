@@ -96,6 +96,6 @@ def _untrained(policy: Policy, data: RunData, tasks: Sequence[str]) -> Showing:
     config = data.config.model_copy(update={"tasks": tuple(unknown), "rehearsal": None})
     store = DemoStore.of(config)
     if store.spec.clip != policy.spec.clip:
-        raise CheckpointError(f"{config.path}: other images of {', '.join(unknown)} than the policy is shown")
+        raise CheckpointError(f"{config.where}: other images of {', '.join(unknown)} than the policy is shown")
     everything = torch.arange(len(store.length))
     return demonstrations(policy, RunData(config, store, everything[:0], everything), unknown, trained=False)

@@ -46,6 +46,8 @@ class Actor:
         self._history = {f.key: np.zeros((slots, history, *f.shape), f.dtype) for f in features}
         self._valid = {state.key: np.zeros((slots, *state.shape), bool) for state in states}
         self._shapes = {feature.key: [feature.shape] * slots for feature in features}
+        self._keys = [{feature.key: feature.key for feature in features}] * slots
+        self._embodiment = torch.zeros(slots, dtype=torch.long, device=self._device)
         self._z = torch.zeros(slots, policy.task_encoders.width, device=self._device)
         self._actions = [0] * slots
         self._execution: list[Execution] = [build_execution(policy.config.execution) for _ in range(slots)]
@@ -58,6 +60,11 @@ class Actor:
                 width = self._spec.width(feature.key, task)
                 self._valid[feature.key][row] = np.arange(feature.shape[0]) < width
                 self._shapes[feature.key][row] = (width,)
+        self._keys[row] = dict(self._spec.keys(task))
+        for key, history in self._history.items():
+            if key not in self._keys[row]:
+                history[row] = 0  # an image that the task's embodiment does not have is black
+        self._embodiment[row] = self._spec.embodiment(task) or 0
         self._actions[row] = self._spec.width(self._spec.action.key, task)
         self._z[row] = z.detach()
         self._execution[row] = build_execution(self._policy.config.execution)
@@ -114,8 +121,9 @@ class Actor:
         batch = np.array([*rows, *[rows[0]] * (self._batch - len(rows))])
         history = {key: torch.from_numpy(value[batch]).to(self._device) for key, value in self._history.items()}
         valid = {key: torch.from_numpy(value[batch]).to(self._device) for key, value in self._valid.items()}
-        z = self._z[torch.from_numpy(batch).to(self._device)]
-        return self._policy.act(history, valid, z).float().cpu().numpy()
+        slots = torch.from_numpy(batch).to(self._device)
+        embodiment = self._embodiment[slots] if self._spec.embodiments else None
+        return self._policy.act(history, valid, self._z[slots], embodiment).float().cpu().numpy()
 
     def _remember(self, observations: Sequence[Observation | None]) -> list[int]:
         seen = {row: observation for row, observation in enumerate(observations) if observation is not None}
@@ -125,8 +133,9 @@ class Actor:
                 history[rows, :-1] = history[rows, 1:]
             shapes = self._shapes[key]
             for row, observation in seen.items():
-                shape = shapes[row]
-                history[row, -1, : shape[0]] = _of_shape(observation, key, shape)
+                if key in self._keys[row]:
+                    shape = shapes[row]
+                    history[row, -1, : shape[0]] = _of_shape(observation, self._keys[row][key], shape)
         for row in rows:
             if self._fresh[row]:
                 self._fresh[row] = False

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from mtil.data.batch import Batch
@@ -48,6 +48,8 @@ class Policy(nn.Module):
         EncoderError: A pretrained model is missing, or is none.
     """
 
+    _embodiment_of_task: Int[Tensor, " tasks"]
+
     def __init__(
         self,
         config: PolicyConfig,
@@ -65,14 +67,19 @@ class Policy(nn.Module):
             [build_task_encoder(part, spec, stored[kind], before=before) for kind, part in parts.items()]
         )
         condition = self.task_encoders.width
-        seen = part_of(state, _VISION)
+        self._register_embodiments()
         self.observation_encoder = ObservationEncoder(
-            spec.observations, points=config.points, images=config.image_encoder, condition=condition, state=seen
+            spec.observations,
+            points=config.points,
+            images=config.image_encoder,
+            condition=condition,
+            embodiments=len(spec.embodiments),
+            state=part_of(state, _VISION),
         )
         streams = self.observation_encoder.widths
         self.trunk = build_trunk(config.trunk, streams=streams, history=config.history, condition=condition)
         self.head = build_head(config.head, features=self.trunk.width, chunk=config.chunk, actions=actions)
-        self.action_normalizer = Normalizer(actions)
+        self.action_normalizer = Normalizer(actions, len(spec.embodiments))
         self.readout = self._build_readout() if spec.targets else None
         self.register_load_state_dict_pre_hook(_renamed)
 
@@ -152,16 +159,29 @@ class Policy(nn.Module):
                 return self.task_encoders[known]
         raise CheckpointError(unknown("condition for this policy", kind, self.kinds))
 
-    def fit(self, statistics: Mapping[str, FeatureStatistics]) -> None:
-        """Fix the normalisation of observations and actions, and the range of the head."""
-        config = self.config.normalization
-        self.observation_encoder.fit(statistics, config)
+    def fit(
+        self, statistics: Mapping[str, FeatureStatistics], own: Mapping[str, FeatureStatistics] | None = None
+    ) -> None:
+        """Fix the normalisation of observations and actions, and the range of the head.
+
+        Args:
+            statistics: Of all data; goals are normalised by them.
+            own: Those of each embodiment, where there are several; states and actions are normalised by them.
+        """
+        config, own = self.config.normalization, own or statistics
+        self.observation_encoder.fit(own, config)
         self.task_encoders.fit(statistics, config)
-        actions = statistics[self.spec.action.key]
+        actions = own[self.spec.action.key]
         self.action_normalizer.fit(actions, config.actions, config.floor)
-        self.head.fit(self.action_normalizer(actions.low), self.action_normalizer(actions.high))
+        self.fit_range(actions.low, actions.high)
         if self.readout is not None:
-            self.readout.fit(statistics, config)
+            self.readout.fit(own, config)
+
+    def fit_range(self, low: Float[Tensor, "*M A"], high: Float[Tensor, "*M A"]) -> None:
+        """Fix the range of the head, given the least and greatest actions, of each embodiment if there are several."""
+        ends = [(end - self.action_normalizer.shift) / self.action_normalizer.scale for end in (low, high)]
+        least, greatest = (end.reshape(-1, end.shape[-1]) for end in ends)
+        self.head.fit(least.amin(0), greatest.amax(0))
 
     def embed(self, kind: str, descriptors: Sequence[str] | Sequence[Clip] | Sequence[Goal]) -> Float[Tensor, "N Z"]:
         """The embeddings z of raw descriptors: task names (`one_hot`), sentences (`language`), frames of clips as uint8
@@ -180,45 +200,52 @@ class Policy(nn.Module):
         observations: Mapping[str, Shaped[Tensor, "B H ..."]],
         observation_mask: Mapping[str, Bool[Tensor, "B _"]],
         z: Float[Tensor, "B Z"],
+        embodiment: Int[Tensor, " B"] | None = None,
     ) -> ActionDistribution:
         """The distribution of the next K actions, in normalised units, given states `(B, H, D)` and images
-        `(B, H, h, w, 3)` as they are in a batch.
+        `(B, H, h, w, 3)` as they are in a batch; and the examples' embodiments, where there are several.
         """
-        return self.head(self.trunk(self.observation_encoder(observations, observation_mask, z), z))
+        return self.head(self.trunk(self.observation_encoder(observations, observation_mask, z, embodiment), z))
 
     def nll(self, batch: Batch, z: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
         """Negative log-likelihood of the expert's actions, in nats, a density over raw action units.
 
         The scale of the normaliser is accounted for, so that policies which normalise differently compare.
         """
-        return self._nll(self(batch.observations, batch.observation_mask, z), batch)
+        embodiment = self._embodiment(batch)
+        return self._nll(self(batch.observations, batch.observation_mask, z, embodiment), batch, embodiment)
 
     def training_loss(self, batch: Batch, z: Float[Tensor, "B Z"]) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
         """What training minimises: the NLL as in `nll`, and what is added to it for states told wrongly, if any are
         to be told; and the NLL alone.
         """
-        streams = self.observation_encoder(batch.observations, batch.observation_mask, z)
-        nll = self._nll(self.head(self.trunk(streams, z)), batch)
+        embodiment = self._embodiment(batch)
+        streams = self.observation_encoder(batch.observations, batch.observation_mask, z, embodiment)
+        nll = self._nll(self.head(self.trunk(streams, z)), batch, embodiment)
         if self.readout is None:
             return nll, nll
         seen = streams[len(streams) - self.observation_encoder.images :]
-        error = self.readout.error(seen, z, batch.targets, batch.target_mask)
+        error = self.readout.error(seen, z, batch.targets, batch.target_mask, embodiment)
         return nll + self.config.readout.weight * error, nll
 
     def evaluate(self, batch: Batch, z: Float[Tensor, "B Z"]) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
         """NLL as in `nll`, and mean absolute error of the most likely action, in raw units."""
-        distribution = self(batch.observations, batch.observation_mask, z)
-        error = (self.action_normalizer.inverse(distribution.mode) - batch.actions).abs().where(batch.action_mask, 0.0)
-        return self._nll(distribution, batch), error.sum((1, 2)) / batch.action_mask.sum((1, 2))
+        embodiment = self._embodiment(batch)
+        distribution = self(batch.observations, batch.observation_mask, z, embodiment)
+        actions = self.action_normalizer.inverse(distribution.mode, embodiment)
+        error = (actions - batch.actions).abs().where(batch.action_mask, 0.0)
+        return self._nll(distribution, batch, embodiment), error.sum((1, 2)) / batch.action_mask.sum((1, 2))
 
     def act(
         self,
         observations: Mapping[str, Shaped[Tensor, "B H ..."]],
         observation_mask: Mapping[str, Bool[Tensor, "B _"]],
         z: Float[Tensor, "B Z"],
+        embodiment: Int[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B K A"]:
         """The most likely next K actions, in raw units."""
-        return self.action_normalizer.inverse(self(observations, observation_mask, z).mode)
+        distribution = self(observations, observation_mask, z, embodiment)
+        return self.action_normalizer.inverse(distribution.mode, embodiment)
 
     def _build_readout(self) -> StateReadout:
         encoder = self.observation_encoder
@@ -226,12 +253,29 @@ class Policy(nn.Module):
             keys = ", ".join(feature.key for feature in self.spec.observations)
             raise ConfigError(f"data.targets: expected images to tell them from, found {keys}")
         streams = encoder.widths[len(encoder.widths) - encoder.images :]
-        return StateReadout(self.config.readout, self.spec.targets, streams=streams, condition=self.task_encoders.width)
+        return StateReadout(
+            self.config.readout,
+            self.spec.targets,
+            streams=streams,
+            condition=self.task_encoders.width,
+            embodiments=len(self.spec.embodiments),
+        )
 
-    def _nll(self, distribution: ActionDistribution, batch: Batch) -> Float[Tensor, " B"]:
-        log_prob = distribution.log_prob(self.action_normalizer(batch.actions), batch.action_mask)
-        log_scale = (self.action_normalizer.scale.log() * batch.action_mask).sum((1, 2))
-        return log_scale - log_prob
+    def _register_embodiments(self) -> None:
+        own = [self.spec.embodiment(task) or 0 for task in self.spec.task_names]
+        self.register_buffer("_embodiment_of_task", torch.tensor(own), persistent=False)
+
+    def _embodiment(self, batch: Batch) -> Int[Tensor, " B"] | None:
+        """Of each example, where there are several."""
+        return self._embodiment_of_task[batch.task] if self.spec.embodiments else None
+
+    def _nll(
+        self, distribution: ActionDistribution, batch: Batch, embodiment: Int[Tensor, " B"] | None
+    ) -> Float[Tensor, " B"]:
+        normalizer = self.action_normalizer
+        log_prob = distribution.log_prob(normalizer(batch.actions, embodiment=embodiment), batch.action_mask)
+        scale = normalizer.scale if embodiment is None else normalizer.scale[embodiment].unsqueeze(1)
+        return (scale.log() * batch.action_mask).sum((1, 2)) - log_prob
 
 
 def _renamed(policy: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:

@@ -12,7 +12,7 @@ Legend: B batch, H history, F features of a stream, D dimensions of a key, Z wid
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mtil.data.statistics import FeatureStatistics
@@ -30,14 +30,21 @@ class StateReadout(nn.Module):
         targets: What is told, in order.
         streams: F of each stream of an image.
         condition: Z.
+        embodiments: How many there are that have statistics of their own; 0: one for all.
     """
 
     def __init__(
-        self, config: ReadoutConfig, targets: Sequence[FeatureSpec], *, streams: Sequence[int], condition: int
+        self,
+        config: ReadoutConfig,
+        targets: Sequence[FeatureSpec],
+        *,
+        streams: Sequence[int],
+        condition: int,
+        embodiments: int = 0,
     ) -> None:
         super().__init__()
         self._sizes = {target.key: target.shape[0] for target in targets}
-        self.normalizers = nn.ModuleList(Normalizer(size) for size in self._sizes.values())
+        self.normalizers = nn.ModuleList(Normalizer(size, embodiments) for size in self._sizes.values())
         self.layers = nn.Sequential(
             nn.Linear(sum(streams) + condition, config.width),
             nn.GELU(),
@@ -55,10 +62,12 @@ class StateReadout(nn.Module):
         z: Float[Tensor, "B Z"],
         targets: Mapping[str, Float[Tensor, "B _"]],
         valid: Mapping[str, Bool[Tensor, "B _"]],
+        embodiment: Int[Tensor, " B"] | None = None,
     ) -> Float[Tensor, " B"]:
         """Squared error, in normalised units, summed over all dimensions that an example's task has."""
         told = self.layers(torch.cat([*(stream[:, -1] for stream in streams), z], dim=1)).float()
-        wanted = torch.cat([normalizer(targets[key]) for key, normalizer in self._each()], dim=1)
+        units = self._each()
+        wanted = torch.cat([normalizer(targets[key], embodiment=embodiment) for key, normalizer in units], dim=1)
         mask = torch.cat([valid[key] for key in self._sizes], dim=1)
         return (told - wanted).square().where(mask, 0.0).sum(1)
 

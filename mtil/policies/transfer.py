@@ -3,29 +3,25 @@
 Nothing happens silently: what was taken over, what is new and why, and what was not used is all told.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from mtil.data.statistics import FeatureStatistics
 from mtil.encoders.config import encoder_parts
-from mtil.encoders.normalizer import Normalizer
 from mtil.encoders.tuning import merged, with_base_layers
 from mtil.encoders.vision import part_of
 from mtil.policies.config import PolicyConfig
-from mtil.policies.heads import DiscretisedHead
 from mtil.policies.parts import matching
 from mtil.policies.policy import TASKS, Policy
+from mtil.policies.renormalization import Normalization, carried, extend, fitted, normalizers_of
 from mtil.types import DatasetSpec, FeatureSpec
 
-Normalization = Literal["keep", "extend", "recompute"]
 State = Mapping[str, Tensor]
 
 _CAMERAS = "observation_encoder.cameras."
-_RANGE = ("head.low", "head.high")  # of a head that needs one, in normalised units
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,8 @@ def transfer(
     spec: DatasetSpec,
     statistics: Mapping[str, FeatureStatistics],
     *,
+    own: Mapping[str, FeatureStatistics] | None = None,
+    shown: Collection[str] = (),
     normalization: Normalization = "keep",
     parts: Sequence[str] | None = None,
 ) -> Transfer:
@@ -58,13 +56,16 @@ def transfer(
 
     Weights fit where they have the same name, shape and meaning: those that depend on which features there are, and on
     their order, do not where these are others. Numbers are normalised as the earlier policy did (`keep`), over its data
-    and the new, weighing the same (`extend`), or over the new data alone (`recompute`).
+    and the new, weighing the same (`extend`), or over the new data alone (`recompute`); of several embodiments, this
+    decides for those that are in both.
 
     Args:
         source: The earlier policy.
         config: Architecture of the new one.
         spec: What the data decide of it; its vocabulary holds the earlier one's.
         statistics: Of the data.
+        own: Of each embodiment in the data, where there are several.
+        shown: Names of the tasks that there are demonstrations of, needed where there are several embodiments.
         normalization: Of states, actions and goals.
         parts: Patterns of the names of what is to be taken over, where that is not everything.
 
@@ -78,21 +79,22 @@ def transfer(
     left = [name for name in state if name not in asked]
     state = {name: tensor for name, tensor in state.items() if name in asked}
     policy = Policy(config, spec, state=state, before=source.spec)
-    policy.fit(statistics)
+    policy.fit(statistics, own)
     state = with_base_layers(_inherited(policy, state, source.spec), policy)
-    normalizers = {name: module for name, module in policy.named_modules() if isinstance(module, Normalizer)}
-    fitted = _fitted(normalizers, normalization)
-    own, taken, new = policy.state_dict(), {}, {}
-    for name, tensor in own.items():
-        why = "not asked for" if name in left else fitted.get(name) or _why_new(name, tensor, state, replaced)
+    if spec.embodiments and parts is None:
+        state |= carried(policy, state, source.spec, normalization=normalization, shown=shown)
+    hows = fitted(normalizers_of(policy), normalization)
+    mine, taken, new = policy.state_dict(), {}, {}
+    for name, tensor in mine.items():
+        why = "not asked for" if name in left else hows.get(name) or _why_new(name, tensor, state, replaced)
         if why is None:
             taken[name] = state[name]
         else:
             new[name] = why
-    policy.load_state_dict({**own, **taken})
+    policy.load_state_dict({**mine, **taken})
     if normalization == "extend":
-        _extend(policy, normalizers, state, source, statistics)
-    return Transfer(policy, tuple(taken), new, (*unused, *left, *(name for name in state if name not in own)))
+        extend(policy, state, source, statistics)
+    return Transfer(policy, tuple(taken), new, (*unused, *left, *(name for name in state if name not in mine)))
 
 
 def _replaced(source: Policy, config: PolicyConfig, spec: DatasetSpec) -> Iterator[tuple[str, str]]:
@@ -159,14 +161,6 @@ def _inherited(policy: Policy, state: State, before: DatasetSpec) -> dict[str, T
     return found
 
 
-def _fitted(normalizers: Mapping[str, Normalizer], normalization: Normalization) -> dict[str, str]:
-    """By name of what is fitted to the data instead of being taken over, how."""
-    if normalization == "keep":
-        return {}
-    how = "fitted to these data" if normalization == "recompute" else "fitted to both data"
-    return dict.fromkeys([*(f"{n}.{part}" for n in normalizers for part in ("shift", "scale")), *_RANGE], how)
-
-
 def _why_new(name: str, tensor: Tensor, state: State, replaced: Mapping[str, str]) -> str | None:
     """Why a tensor is not taken over, if so."""
     for start, why in replaced.items():
@@ -176,27 +170,6 @@ def _why_new(name: str, tensor: Tensor, state: State, replaced: Mapping[str, str
         return "the policy had none"
     before, now = (" x ".join(map(str, each.shape)) or "1" for each in (state[name], tensor))
     return None if state[name].shape == tensor.shape else f"{now}, where there were {before}"
-
-
-@torch.no_grad()
-def _extend(
-    policy: Policy,
-    normalizers: Mapping[str, Normalizer],
-    state: State,
-    source: Policy,
-    statistics: Mapping[str, FeatureStatistics],
-) -> None:
-    """Let all normalisers, and the range of the head, take in the earlier policy's data."""
-    for name, normalizer in normalizers.items():
-        shift, scale = state.get(f"{name}.shift"), state.get(f"{name}.scale")
-        if shift is not None and scale is not None and shift.shape == normalizer.shift.shape:
-            normalizer.extend(shift, scale)
-    actions, head, earlier = statistics[policy.spec.action.key], policy.head, source.head
-    low, high = actions.low, actions.high
-    if _RANGE[0] in state and isinstance(earlier, DiscretisedHead) and earlier.low.shape == low.shape:
-        low = torch.minimum(low, source.action_normalizer.inverse(earlier.low))
-        high = torch.maximum(high, source.action_normalizer.inverse(earlier.high))
-    head.fit(policy.action_normalizer(low), policy.action_normalizer(high))
 
 
 def _network(config: Any) -> tuple[object, ...]:

@@ -59,11 +59,13 @@ class Contract:
 
     def observations(self, reset: Reset) -> ArrayTypes:
         """What an episode's observations are: those that its task has."""
+        keys = self._spec.keys(reset.task or "")
         return {
-            feature.key: self._widest[feature.key]
+            keys[feature.key]: self._widest[feature.key]
             if feature.kind == "image"
             else array_type(feature.dtype, (self._width(feature.key, reset),))
             for feature in self._spec.observations
+            if feature.key in keys
         }
 
     def descriptor(self, reset: Reset) -> ArrayTypes:
@@ -73,7 +75,8 @@ class Contract:
             MtilError: Its task is not known, or the policy is not told in this kind, or not so.
         """
         kind = self.kind(reset)
-        if reset.task is None and any(len(set(widths)) > 1 for widths in self._spec.widths.values()):
+        differ = len(self._spec.embodiments) > 1 or any(len(set(each)) > 1 for each in self._spec.widths.values())
+        if reset.task is None and differ:
             raise ServingError(f"task: expected a name, since tasks differ in size; valid: {self._names}")
         if reset.task is not None and reset.task not in self._spec.task_names:
             raise ServingError(unknown("task", reset.task, self._spec.task_names))

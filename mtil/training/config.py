@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from mtil.collection.config import CollectionConfig
 from mtil.config import Config
@@ -84,6 +84,12 @@ class ExperimentConfig(Config):
     policy: PolicyConfig = PolicyConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     trainer: TrainerConfig = TrainerConfig()
+
+    @model_validator(mode="after")
+    def _several_datasets_are_there(self) -> "ExperimentConfig":
+        if self.data.mixture and self.collection is not None:
+            raise ValueError("collection: expected null beside data.mixture, whose datasets must be there")
+        return self
 
 
 def presets() -> dict[str, Path]:

@@ -155,7 +155,7 @@ def diagnose(path: Path, *, batches: int, seed: int) -> Diagnosis:
         checkpoint=str(loaded.path),
         step=loaded.step,
         parameters=gradient.parameters,
-        data=str(config.data.path),
+        data=config.data.where,
         demos=dict(zip(names, demos.tolist(), strict=True)),
         batch_size=config.data.batch_size,
         batches=batches,

@@ -8,7 +8,6 @@ import torch
 import yaml
 from lightning import Trainer, seed_everything
 from rich.console import Console
-from torch import nn
 
 from mtil.collection.collect import collect
 from mtil.collection.report import collect_and_report
@@ -25,12 +24,12 @@ from mtil.policies.checkpoint import LAST, LoadedPolicy, load_policy
 from mtil.policies.policy import Policy
 from mtil.ranks import this_rank
 from mtil.sim.base import load
+from mtil.training.announcement import announce
 from mtil.training.config import ExperimentConfig
 from mtil.training.controls import examples_of_others
 from mtil.training.loggers import run_loggers
 from mtil.training.module import ImitationModule
 from mtil.training.optimizer import freeze
-from mtil.training.parameters import parameter_table
 from mtil.training.pins import as_before, with_commits
 from mtil.training.start import started_from, starting_policy
 from mtil.training.trainer import build_trainer, fit, quiet
@@ -71,7 +70,9 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
     step = _step(trained, data) if trained else 0
     policy = trained.policy.train() if trained else _policy(config, data, started, console)
     freeze(policy, config.optimizer.frozen)
-    _announce(config, data, policy, run, step, console)
+    announce(config, data, policy, console)
+    if step:
+        console.print(f"continuing [bold]{run}[/bold] at step {step:,}")
     with quiet():
         tasks = data.store.spec.task_names
         trainer = build_trainer(config, run, tasks=tasks, held_out=bool(len(data.validation)))
@@ -98,8 +99,10 @@ def ensure_data(config: ExperimentConfig, console: Console) -> None:
         OutputError: They are there, but were collected with other settings.
     """
     plan, path = config.collection, config.data.path
+    if plan is None or config.suite is None or path is None:
+        return
     name = on_hub(path)
-    if plan is None or config.suite is None or (name is not None and name.revision is not None):
+    if name is not None and name.revision is not None:
         return
     if path.exists() and (is_lerobot(path) or not _all_collected(path)):
         return  # the user's own
@@ -207,7 +210,7 @@ def _policy(config: ExperimentConfig, data: DemoDataModule, started: LoadedPolic
     if started is not None:
         return started_from(started, config, data, console)
     policy = Policy(config.policy, data.store.spec)
-    policy.fit(data.statistics)
+    policy.fit(data.statistics, data.own_statistics)
     return policy
 
 
@@ -218,41 +221,3 @@ def _difference(trained: DatasetSpec, found: DatasetSpec) -> str:
     if shapes[0] != shapes[1]:
         return f"was trained on features {shapes[0]}; the data hold {shapes[1]}"
     return "was trained with other instructions or feature sizes of its tasks than the data hold"
-
-
-def _announce(
-    config: ExperimentConfig, data: DemoDataModule, policy: Policy, run: Path, step: int, console: Console
-) -> None:
-    spec = data.store.spec
-    console.print(
-        f"{_tasks(data)}, {len(data.store.length)} demos, {len(data.train)} training and "
-        f"{len(data.validation)} validation windows; {parameter_counts(policy)}; {config.policy.head.kind} head, "
-        f"conditioned on {', '.join(policy.kinds)}"
-    )
-    table = parameter_table(policy, config.optimizer)
-    if table is not None:
-        console.print(table)
-    for kind, tasks in data.train.lacking.items():
-        if tasks:
-            names = ", ".join(spec.task_names[task] for task in tasks)
-            console.print(f"told otherwise than by {kind}, which they lack: {names}")
-    if step:
-        console.print(f"continuing [bold]{run}[/bold] at step {step:,}")
-
-
-def _tasks(data: DemoDataModule) -> str:
-    """How many there are, and of how many there are demonstrations, if not of all."""
-    known, shown = len(data.store.spec.tasks), len(data.store.task.unique())
-    return f"{known} tasks" if known == shown else f"{shown} of {known} tasks"
-
-
-def parameter_counts(policy: Policy) -> str:
-    """How many parameters are trained, how many of these serve to see, and how many more are frozen."""
-    trained, frozen = _count(policy, trained=True), _count(policy, trained=False)
-    seeing = _count(policy.observation_encoder, trained=True)
-    told = [f"{trained:,} parameters", f"{seeing:,} of them to see" if seeing else "", f"{frozen:,} frozen"]
-    return ", ".join(part for part in told[: 3 if frozen else 2] if part)
-
-
-def _count(module: nn.Module, *, trained: bool) -> int:
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad == trained)

@@ -34,7 +34,8 @@ def finetuning(policy: Path, data: Path, overrides: Iterable[str] = ()) -> Exper
         "collection": None,
         "policy": loaded.card.config.model_dump(mode="json"),
     }
-    values["data"] |= {"path": str(data), "tasks": None, "rehearsal": None, "train_mask": None, "validation_mask": None}
+    none = dict.fromkeys(("tasks", "rehearsal", "train_mask", "validation_mask"))
+    values["data"] |= {"path": str(data), "mixture": (), **none}
     for section, changes in FINETUNING.items():
         values[section] = values.get(section, {}) | changes
     return load(ExperimentConfig, dump(ExperimentConfig.model_validate(values)), overrides, source=str(policy))

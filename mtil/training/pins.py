@@ -21,7 +21,7 @@ def with_commits(config: ExperimentConfig) -> ExperimentConfig:
 
 def as_before(config: ExperimentConfig, stored: ExperimentConfig) -> ExperimentConfig:
     """The configuration that a run is to be resumed with: the commits as they were written down when it began."""
-    known = [stored.data.path]
+    known = list(stored.data.paths)
     known += [] if stored.data.rehearsal is None else [stored.data.rehearsal.path]
     known += [] if stored.start is None else [Path(stored.start.policy)]
     commits = {name.repo: Path(str(name)) for name in map(on_hub, known) if name is not None and name.pinned}
@@ -44,8 +44,10 @@ def _changed(
     """A configuration with other paths of its data and of the policy that it starts from."""
     found, start = config.data, config.start
     rehearsal = found.rehearsal and found.rehearsal.model_copy(update={"path": data(found.rehearsal.path)})
+    path = found.path and data(found.path)
+    mixture = tuple(each.model_copy(update={"path": data(each.path)}) for each in found.mixture)
     changes: dict[str, object] = {
-        "data": found.model_copy(update={"path": data(found.path), "rehearsal": rehearsal}),
+        "data": found.model_copy(update={"path": path, "mixture": mixture, "rehearsal": rehearsal}),
         "start": start and start.model_copy(update={"policy": str(policy(Path(start.policy)))}),
     }
     return config.model_copy(update=changes)

@@ -93,7 +93,7 @@ class Rollouts(Callback):
                 condition=kind,
                 checkpoint="averaged weights in training",
                 tasks=self._tasks,
-                views=policy.spec.views,
+                views=policy.spec.views(self._tasks),
                 peers=self._peers,
             )
 

@@ -48,6 +48,8 @@ def started_from(source: LoadedPolicy, config: ExperimentConfig, data: DemoDataM
         config.policy,
         data.store.spec,
         data.statistics,
+        own=data.own_statistics,
+        shown=tasks,
         normalization=start.normalization,
         parts=start.parts,
     )

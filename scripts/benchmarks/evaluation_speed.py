@@ -171,7 +171,7 @@ def _alone(began: float, cpu: float, played: Sequence[Played]) -> Speed:
 def _environments(suite: Simulator, policy: Policy, trials: Sequence[Trial]) -> Iterator[tuple[gymnasium.Env, Trial]]:
     """An environment for each trial, the same for all of a task, that shows what the policy sees."""
     for task, group in groupby(trials, key=lambda trial: trial.task):
-        env = suite.make(task, views=policy.spec.views)
+        env = suite.make(task, views=policy.spec.views([task]))
         yield from ((env, trial) for trial in group)
         env.close()
 
@@ -180,7 +180,15 @@ def _evaluated(
     suite: Simulator, policy: Policy, actor: Watched, trials: Sequence[Trial], workers: int, steps: int
 ) -> Speed:
     began, cpu = time.perf_counter(), _cpu()
-    outcomes = list(roll_out(actor, trials, simulator=suite.name, workers=workers, views=policy.spec.views))
+    outcomes = list(
+        roll_out(
+            actor,
+            trials,
+            simulator=suite.name,
+            workers=workers,
+            views=policy.spec.views({trial.task for trial in trials}),
+        )
+    )
     ended = time.perf_counter()
     assert sum(outcome.length for outcome in outcomes) == steps, "the evaluation took other steps than were recorded"
     return Speed(

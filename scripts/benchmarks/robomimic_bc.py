@@ -59,6 +59,7 @@ class RobomimicBC:
     def __init__(self, experiment: ExperimentConfig) -> None:
         assert experiment.suite is not None, "a policy that is to be evaluated needs a simulator"
         self._suite, data = experiment.suite, experiment.data
+        assert data.path is not None, "robomimic's files are one dataset"
         store = DemoStore.open(data.path, keys=data.observations, tasks=data.tasks)
         training, _ = split(store, data, seed=experiment.seed)
         self._tasks = store.spec.task_names

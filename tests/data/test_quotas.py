@@ -32,6 +32,16 @@ def test_rehearsed_tasks_have_their_share(opposites: Path, newcomers: Path) -> N
     assert drawn(data) == {"around": 300, "left": 50, "right": 50}
 
 
+def test_rehearsed_tasks_have_their_share_however_others_are_sampled(opposites: Path, newcomers: Path) -> None:
+    """By name, or whatever the task: the share is theirs."""
+    rehearsal, weights = {"path": opposites, "share": 0.25}, {"around": 5, "left": 1, "right": 4}
+    data = module(newcomers, tasks=["around"], rehearsal=rehearsal, sampling={"weights": weights})
+    assert drawn(data) == {"around": 300, "left": 20, "right": 80}
+    uniform = drawn(module(newcomers, tasks=["around"], rehearsal=rehearsal, sampling={"kind": "uniform"}))
+    assert uniform["around"] == 300
+    assert uniform["left"] + uniform["right"] == 100
+
+
 def test_what_is_new_is_not_rehearsed(opposites: Path, newcomers: Path) -> None:
     """The new demonstrations of a task take the place of its earlier ones."""
     data = module(newcomers, rehearsal={"path": opposites})
@@ -53,8 +63,7 @@ def test_tasks_without_demonstrations_are_known_and_never_drawn(opposites: Path,
 @pytest.mark.parametrize(
     ("config", "error", "message"),
     [
-        ({"sampling": {"kind": "uniform"}}, ConfigError, "data.rehearsal: its share needs stratified sampling"),
-        ({"sampling": {"weights": {"around": 1}}}, ConfigError, "data.rehearsal: its share needs stratified sampling"),
+        ({"sampling": {"weights": {"around": 1}}}, ConfigError, "data.sampling.weights: no weight for task 'right'"),
         ({"rehearsal": {"tasks": ["lift"]}}, DatasetError, "data.rehearsal.tasks: unknown task 'lift'; .*left, right"),
         ({"rehearsal": {"tasks": ["right"]}}, DatasetError, "expected tasks that data.path has not, found right"),
     ],

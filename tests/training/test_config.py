@@ -34,6 +34,7 @@ def test_a_preset_can_collect_its_data(name: str) -> None:
     config = read(ExperimentConfig, presets()[name])
     assert config.suite is not None
     assert config.collection is not None
+    assert config.data.path is not None
     assert config.data.path.parts == ("data", name)
 
 

@@ -27,8 +27,9 @@ from mtil.machine import this_machine
 from mtil.policies.checkpoint import load_policy
 from mtil.policies.policy import Policy
 from mtil.training import experiment
+from mtil.training.announcement import parameter_counts
 from mtil.training.config import CollectionConfig, ExperimentConfig
-from mtil.training.experiment import ensure_data, parameter_counts, train
+from mtil.training.experiment import ensure_data, train
 from mtil.types import FeatureSpec, Task
 
 MakeConfig = Callable[..., ExperimentConfig]

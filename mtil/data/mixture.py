@@ -1,0 +1,224 @@
+"""Several datasets side by side: each task's demonstrations as a policy that learns from all of them knows them.
+
+Legend: T time steps.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mtil.data.config import DataConfig, DatasetConfig, GoalsConfig, StatedGoal
+from mtil.data.formats import open_tasks
+from mtil.data.images import Blank, Images, Stamp
+from mtil.data.selection import selected
+from mtil.data.survey import describe
+from mtil.data.task_demos import TaskDemos
+from mtil.errors import ConfigError, DatasetError, unknown
+from mtil.types import DatasetSpec, Embodiment, Episode, FeatureSpec, Task
+
+
+@dataclass(frozen=True)
+class Member(TaskDemos):
+    """A task's demonstrations, its observations under the policy's keys; of those that it lacks, states have no
+    dimensions, and images are black.
+
+    Attributes:
+        source: The demonstrations as they are.
+        dataset: Name of their dataset.
+        keys: By the policy's key of an observation that they have, their own.
+    """
+
+    source: TaskDemos
+    dataset: str
+    keys: Mapping[str, str]
+
+    def images(self, key: str) -> Iterator[Images]:
+        if key in self.keys:
+            yield from self.source.images(self.keys[key])
+        else:
+            yield from (Blank(self.path, self.stamp(), steps) for steps in self.lengths)
+
+    def unread(self) -> tuple[str, ...]:
+        return self.source.unread()
+
+    def stamp(self) -> Stamp:
+        return self.source.stamp()
+
+    def _read(self, demos: Sequence[str], keys: Sequence[str]) -> Iterator[Episode]:
+        for episode in self.source.episodes([self.keys[key] for key in keys if key in self.keys], demos):
+            own = {key: episode.observations[self.keys[key]] for key in keys if key in self.keys}
+            lacking = {key: np.zeros((len(episode), 0), np.float32) for key in keys if key not in self.keys}
+            yield replace(episode, observations={key: (own | lacking)[key] for key in keys})
+
+
+def mixed(config: DataConfig) -> list[Member]:
+    """The tasks of several datasets, each with the observations of all.
+
+    What is asked for by name each dataset must have, or say that it has not; where nothing is, it need have none of the
+    others' states.
+
+    Raises:
+        ConfigError: Two datasets have one name, or keys are told wrongly.
+        DatasetError: One cannot be opened, lacks a task or key, or two have tasks of the same name or images of
+            different sizes.
+    """
+    names = [name_of(dataset) for dataset in config.mixture]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ConfigError(f"data.mixture: expected a name for each dataset, found {twice[0]!r} twice; give them a name")
+    found: list[Member] = []
+    for number, (dataset, name) in enumerate(zip(config.mixture, names, strict=True)):
+        option = f"mixture.{number}"
+        for task in selected(open_tasks(dataset.path), dataset.tasks, option=f"{option}.tasks"):
+            keys = _keys(task, dataset, option)
+            _check_wanted(task, keys, config, dataset, option)
+            found.append(member(task, name, keys, prefix=dataset.prefix))
+    _check_names(found)
+    return _completed(found)
+
+
+def side_by_side(
+    tasks: Sequence[TaskDemos],
+    source: Path | Sequence[TaskDemos],
+    *,
+    keys: Sequence[str] | None,
+    vocabulary: DatasetSpec | None,
+) -> list[TaskDemos]:
+    """Tasks of one dataset as they are; as members of one that a policy of several knows, or as those of a new one.
+
+    Args:
+        tasks: All, those that are rehearsed among them.
+        source: Where they are from.
+        keys: Observations wanted.
+        vocabulary: Of an earlier policy.
+
+    Raises:
+        DatasetError: A task lacks an observation.
+    """
+    known = () if vocabulary is None else vocabulary.embodiments
+    if not known and not any(isinstance(task, Member) for task in tasks):
+        return list(tasks)
+    name = source.stem if isinstance(source, Path) else "data"
+    return list(_completed([_placed(task, known, name, keys) for task in tasks]))
+
+
+def name_of(dataset: DatasetConfig) -> str:
+    """What a dataset is called."""
+    return dataset.name or dataset.path.stem
+
+
+def member(task: TaskDemos, dataset: str, keys: Mapping[str, str] | None = None, *, prefix: str = "") -> Member:
+    """A task of a dataset, its observations under the policy's keys where these are others."""
+    keys = {key: key for key in task.observations} if keys is None else keys
+    return Member(
+        path=task.path,
+        task=Task(f"{prefix}{task.task.name}", task.task.instructions),
+        demos=task.demos,
+        lengths=task.lengths,
+        observations={key: replace(task.observations[own], key=key) for key, own in keys.items()},
+        action=task.action,
+        masks=task.masks,
+        env_args=task.env_args,
+        source=task,
+        dataset=dataset,
+        keys=keys,
+    )
+
+
+def _placed(task: TaskDemos, known: Sequence[Embodiment], name: str, wanted: Sequence[str] | None) -> Member:
+    """A task as a member of the dataset that knows it, or else of a new one, which must have all that is wanted."""
+    if isinstance(task, Member):
+        return task
+    found = next((each for each in known if task.task.name in each.tasks), None)
+    keys = {key: key for key in wanted or task.observations} if found is None else dict(found.keys)
+    for own in keys.values():
+        if own not in task.observations:
+            hint = "data.mixture.0.keys in place of data.path may tell what it is called there, or null"
+            raise DatasetError(f"{task.path}: {unknown('observation', own, task.observations)}; {hint}")
+    others = [key for key in task.observations if key not in keys and key not in keys.values()]
+    return member(task, name if found is None else found.name, {**{key: key for key in others}, **keys})
+
+
+def embodiments(tasks: Sequence[TaskDemos], keys: Sequence[str]) -> tuple[Embodiment, ...]:
+    """What each dataset has of its own, in the order in which they come; none if there is no telling datasets apart.
+
+    Args:
+        tasks: All tasks.
+        keys: Observations that a policy sees.
+    """
+    members = [task for task in tasks if isinstance(task, Member)]
+    found = {}
+    for each in members:
+        own = [task for task in members if task.dataset == each.dataset]
+        views = [each.observations[key].camera for key in keys if key in each.keys]
+        found[each.dataset] = Embodiment(
+            name=each.dataset,
+            tasks=tuple(task.task.name for task in own),
+            keys={key: each.keys[key] for key in keys if key in each.keys},
+            views=tuple(view for view in views if view is not None),
+        )
+    return tuple(found.values())
+
+
+def _keys(task: TaskDemos, dataset: DatasetConfig, option: str) -> dict[str, str]:
+    """By the policy's key of each observation that a task has, its own."""
+    told = {key: own for key, own in dataset.keys.items() if own is not None}
+    for own in told.values():
+        if own not in task.observations:
+            raise DatasetError(f"{task.path}: data.{option}.keys: {unknown('observation', own, task.observations)}")
+    untold = [key for key in task.observations if key not in dataset.keys and key not in told.values()]
+    return {**{key: key for key in untold}, **told}
+
+
+def _check_wanted(
+    task: TaskDemos, keys: Mapping[str, str], config: DataConfig, dataset: DatasetConfig, option: str
+) -> None:
+    """Each observation asked for must be there, or be said not to be; those that tell tasks must be there."""
+    seen = {"observations": config.observations or (), "targets": config.targets}
+    told = {"clips.images": [config.clips.images] if config.clips else [], "goals.space": _goal_keys(config.goals)}
+    for where, key in [(where, key) for where, each in (seen | told).items() for key in each]:
+        if key not in keys and (where in told or dataset.keys.get(key, key) is not None):
+            hint = f"data.{option}.keys may tell what it is called there" + (", or null" if where in seen else "")
+            raise DatasetError(f"{task.path}: data.{where}: {unknown('observation', key, keys)}; {hint}")
+        if where == "goals.space" and keys[key] != key:
+            raise ConfigError(f"data.{option}.keys: expected goals to be called alike everywhere, found {keys[key]!r}")
+
+
+def _goal_keys(goals: GoalsConfig | None) -> list[str]:
+    if goals is None:
+        return []
+    return [*goals.space, *([goals.relabel.key] if isinstance(goals.relabel, StatedGoal) else [])]
+
+
+def _check_names(members: Sequence[Member]) -> None:
+    holders: dict[str, Member] = {}
+    for each in members:
+        holder = holders.setdefault(each.task.name, each)
+        if holder is not each:
+            raise DatasetError(
+                f"{each.path}: expected other tasks than {holder.path} has, found {each.task.name!r} in both; a prefix "
+                "in data.mixture would tell them apart"
+            )
+
+
+def _completed(members: Sequence[Member]) -> list[Member]:
+    """All with the same observations, lacking ones among them."""
+    features: dict[str, tuple[FeatureSpec, Member]] = {}
+    for each in members:
+        for key, feature in each.observations.items():
+            first, holder = features.setdefault(key, (feature, each))
+            if first.kind != feature.kind or (feature.kind == "image" and first.shape != feature.shape):
+                raise DatasetError(
+                    f"{each.path}: {key}: expected {describe(first)} as in {holder.path}, found {describe(feature)}; "
+                    "data.mixture can give it another key"
+                )
+    lacking = {key: _lacking(feature) for key, (feature, _) in features.items()}
+    return [replace(each, observations={**lacking, **each.observations}) for each in members]
+
+
+def _lacking(feature: FeatureSpec) -> FeatureSpec:
+    """An observation that a dataset has not: a state of no dimensions, or an image, which is black."""
+    return replace(feature, camera=None) if feature.kind == "image" else replace(feature, shape=(0,))
