@@ -82,6 +82,7 @@ class FeatureSpec:
         dtype: A NumPy name: `"uint8"` for images, otherwise as stored.
         kind: Whether it is a state vector, an image or the action.
         camera: Of an image that a simulator took, the view that gives it again.
+        scaled: Whether an image was scaled to its shape, as those that a policy is shown are then, whatever their size.
     """
 
     key: str
@@ -89,6 +90,7 @@ class FeatureSpec:
     dtype: str
     kind: FeatureKind
     camera: CameraView | None = None
+    scaled: bool = False
 
     def __post_init__(self) -> None:
         if self.kind == "image" and (self.dtype != "uint8" or len(self.shape) != 3 or self.shape[2] != 3):
@@ -97,7 +99,7 @@ class FeatureSpec:
             )
         if self.kind != "image" and len(self.shape) != 1:
             raise DatasetError(f"{self.key}: expected one vector per step, got shape {self.shape}")
-        if self.camera is not None and self.shape != (self.camera.size, self.camera.size, 3):
+        if self.camera is not None and not self.scaled and self.shape != (self.camera.size, self.camera.size, 3):
             taken = (self.camera.size, self.camera.size, 3)
             raise DatasetError(f"{self.key}: expected the shape that its camera gives, {taken}, got {self.shape}")
 
@@ -321,7 +323,7 @@ class DatasetSpec:
         def feature(found: Mapping[str, Any]) -> FeatureSpec:
             camera = found.get("camera")  # earlier checkpoints do not tell
             shape, seen = tuple(found["shape"]), None if camera is None else view(camera)
-            return FeatureSpec(found["key"], shape, found["dtype"], found["kind"], seen)
+            return FeatureSpec(found["key"], shape, found["dtype"], found["kind"], seen, found.get("scaled", False))
 
         return DatasetSpec(
             tasks=tuple(Task(task["name"], tuple(task["instructions"])) for task in values["tasks"]),

@@ -28,7 +28,7 @@ def stored_specs(draw: st.DrawFn) -> dict[str, Any]:
     widths = {key: draw(sizes) for key in [*keys, "actions"]}
 
     def feature(key: str, dtype: str, kind: str) -> dict[str, Any]:
-        return {"key": key, "shape": [max(widths[key])], "dtype": dtype, "kind": kind, "camera": None}
+        return {"key": key, "shape": [max(widths[key])], "dtype": dtype, "kind": kind, "camera": None, "scaled": False}
 
     def image(camera: str) -> dict[str, Any]:
         size = draw(st.integers(1, 99))
@@ -36,7 +36,9 @@ def stored_specs(draw: st.DrawFn) -> dict[str, Any]:
             st.none()
             | st.fixed_dictionaries({"camera": st.just(camera), "size": st.just(size), "crop": st.none() | crops})
         )
-        return {"key": f"{camera}_image", "shape": [size, size, 3], "dtype": "uint8", "kind": "image", "camera": view}
+        shape, scaled = [size, size, 3], draw(st.booleans())
+        what = {"shape": shape, "dtype": "uint8", "kind": "image", "camera": view, "scaled": scaled}
+        return {"key": f"{camera}_image", **what}
 
     told = draw(st.integers(0, len(keys)))
     return {

@@ -153,6 +153,11 @@ class DataConfig(Config):
     observations: tuple[str, ...] | None = Field(
         default=None, description="Keys of the observation, states and images; null: all state keys"
     )
+    image_size: PositiveInt | None = Field(
+        default=None,
+        description="Pixels that height and width of all images are scaled to; null: as they are. A policy scales what "
+        "it is shown in the same way",
+    )
     targets: tuple[str, ...] = Field(
         default=(), description="State keys that the policy does not see, but learns to tell from its images"
     )

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from mtil.data.config import Decoding
 from mtil.data.decoding import decoded_once
 from mtil.data.defects import reading
 from mtil.data.images import Encoded, Images, Mapped
+from mtil.data.scaling import scaled
 from mtil.data.task_demos import TaskDemos
 from mtil.errors import DatasetError
 
@@ -73,14 +73,8 @@ class Frames:
             self._reader = _Reader(self._pieces, self._stored)
         images = torch.from_numpy(self._reader.take(rows.ravel()).reshape(-1, *self._stored))
         if self.shape != self._stored:
-            images = _scaled(images, self.shape)
+            images = scaled(images, self.shape)
         return images.unflatten(0, rows.shape)
-
-
-def _scaled(images: UInt8[Tensor, "N _ _ 3"], shape: tuple[int, ...]) -> UInt8[Tensor, "N h w 3"]:
-    """Images of another size; where that is smaller, all pixels are averaged over."""
-    found = F.interpolate(images.permute(0, 3, 1, 2), shape[:2], mode="bilinear", antialias=True, align_corners=False)
-    return found.permute(0, 2, 3, 1)
 
 
 class _Reader:

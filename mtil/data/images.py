@@ -69,6 +69,18 @@ class Mapped(Images):
 
     offset: int
 
+    def read(self, steps: Int[np.ndarray, " N"], shape: tuple[int, ...]) -> UInt8[np.ndarray, "N h w 3"]:
+        """The images of some steps, each of a shape (h, w, 3). (Batches are read by `Frames`, many files at once.)
+
+        Raises:
+            DatasetError: The file was written to since it was opened, or is gone.
+        """
+        try:
+            self.check_unchanged(self.file)
+            return np.memmap(self.file, np.uint8, "r", self.offset, (self.steps, *shape))[steps]
+        except OSError as error:
+            raise DatasetError(f"{self.file}: cannot be read: {error.strerror or error}") from None
+
 
 @dataclass(frozen=True)
 class Blank(Images):

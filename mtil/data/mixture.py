@@ -13,6 +13,7 @@ import numpy as np
 from mtil.data.config import DataConfig, DatasetConfig, GoalsConfig, StatedGoal
 from mtil.data.formats import open_tasks
 from mtil.data.images import Blank, Images, Stamp
+from mtil.data.scaling import with_image_size
 from mtil.data.selection import selected
 from mtil.data.survey import describe
 from mtil.data.task_demos import TaskDemos
@@ -73,6 +74,7 @@ def mixed(config: DataConfig) -> list[Member]:
     for number, (dataset, name) in enumerate(zip(config.mixture, names, strict=True)):
         option = f"mixture.{number}"
         for task in selected(open_tasks(dataset.path), dataset.tasks, option=f"{option}.tasks"):
+            task = with_image_size(task, config.image_size)
             keys = _keys(task, dataset, option)
             _check_wanted(task, keys, config, dataset, option)
             found.append(member(task, name, keys, prefix=dataset.prefix))
@@ -213,10 +215,15 @@ def _completed(members: Sequence[Member]) -> list[Member]:
             if first.kind != feature.kind or (feature.kind == "image" and first.shape != feature.shape):
                 raise DatasetError(
                     f"{each.path}: {key}: expected {describe(first)} as in {holder.path}, found {describe(feature)}; "
-                    "data.mixture can give it another key"
+                    f"data.mixture can give it another key{_or_size(first, feature)}"
                 )
     lacking = {key: _lacking(feature) for key, (feature, _) in features.items()}
     return [replace(each, observations={**lacking, **each.observations}) for each in members]
+
+
+def _or_size(first: FeatureSpec, other: FeatureSpec) -> str:
+    """What else helps images that differ in size."""
+    return ", data.image_size scale all images" if first.kind == other.kind else ""
 
 
 def _lacking(feature: FeatureSpec) -> FeatureSpec:

@@ -18,6 +18,7 @@ from mtil.data.defects import ACTIONS
 from mtil.data.formats import open_tasks
 from mtil.data.frames import Frames
 from mtil.data.mixture import embodiments, mixed, side_by_side
+from mtil.data.scaling import with_image_size
 from mtil.data.selection import clip_frame, goal_space, keys_of, rehearsed_of, selected, targets_of, widest
 from mtil.data.statistics import FeatureStatistics, feature_statistics, stacked
 from mtil.data.task_demos import TaskDemos
@@ -65,6 +66,7 @@ class DemoStore:
         tasks: Sequence[str] | None = None,
         rehearsal: RehearsalConfig | None = None,
         decoding: Decoding = "once",
+        image_size: int | None = None,
         vocabulary: DatasetSpec | None = None,
     ) -> "DemoStore":
         """Read demonstrations.
@@ -78,6 +80,7 @@ class DemoStore:
             tasks: Tasks wanted, in the order that they get in the vocabulary; None: all, by name of their file.
             rehearsal: Demonstrations of other tasks to be mixed in.
             decoding: When to decode images that cannot be mapped.
+            image_size: Height and width that images are scaled to; None: as they are.
             vocabulary: Of earlier tasks, which those found join; there need be no demonstrations of them.
 
         Raises:
@@ -86,7 +89,8 @@ class DemoStore:
         opened = open_tasks(source) if isinstance(source, Path) else list(source)
         new = selected(opened, tasks, option="tasks")
         rehearsed = [] if rehearsal is None else rehearsed_of(new, rehearsal)
-        files = side_by_side([*new, *rehearsed], source, keys=keys, vocabulary=vocabulary)
+        wanted = [with_image_size(file, image_size) for file in (*new, *rehearsed)]
+        files = side_by_side(wanted, source, keys=keys, vocabulary=vocabulary)
         space, stated = goal_space(files, goals)
         found = _spec(files, keys_of(files, keys), targets_of(files, targets), clip_frame(files, clips), space)
         spec = found if vocabulary is None else vocabulary.joined(found)
@@ -128,6 +132,7 @@ class DemoStore:
             tasks=config.tasks,
             rehearsal=config.rehearsal,
             decoding=config.decoding,
+            image_size=config.image_size,
             vocabulary=vocabulary,
         )
 

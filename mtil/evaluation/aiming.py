@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Shaped
 
 from mtil.data.goals import goals_of
+from mtil.data.scaling import as_taken
 from mtil.data.windows import Windows
 from mtil.errors import CheckpointError
 from mtil.evaluation.conditioning import Descriptor, Descriptors
@@ -114,7 +115,7 @@ class _Source:
                 )
             value = reached.observation[feature.key]
             if feature.kind == "image":
-                return value
+                return as_taken(value, feature)
             width = spec.width(feature.key, task)
             if value.shape != (width,):
                 raise CheckpointError(

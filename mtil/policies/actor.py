@@ -10,9 +10,11 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from mtil.data.scaling import as_taken
 from mtil.errors import SimulatorError
 from mtil.policies.execution import Execution, build_execution
 from mtil.policies.policy import Policy
+from mtil.types import FeatureSpec
 
 BATCH = 32
 """Slots that the policy decides for at once, unless told otherwise."""
@@ -128,14 +130,15 @@ class Actor:
     def _remember(self, observations: Sequence[Observation | None]) -> list[int]:
         seen = {row: observation for row, observation in enumerate(observations) if observation is not None}
         rows = list(seen)
-        for key, history in self._history.items():
+        for feature in self._spec.observations:
+            key, history = feature.key, self._history[feature.key]
             if history.shape[1] > 1:
                 history[rows, :-1] = history[rows, 1:]
             shapes = self._shapes[key]
             for row, observation in seen.items():
                 if key in self._keys[row]:
                     shape = shapes[row]
-                    history[row, -1, : shape[0]] = _of_shape(observation, self._keys[row][key], shape)
+                    history[row, -1, : shape[0]] = _of_shape(observation, self._keys[row][key], shape, feature)
         for row in rows:
             if self._fresh[row]:
                 self._fresh[row] = False
@@ -144,10 +147,13 @@ class Actor:
         return rows
 
 
-def _of_shape(observation: Observation, key: str, shape: tuple[int, ...]) -> Shaped[np.ndarray, "..."]:
+def _of_shape(
+    observation: Observation, key: str, shape: tuple[int, ...], feature: FeatureSpec
+) -> Shaped[np.ndarray, "..."]:
     found = observation.get(key)
     if found is None:
         raise SimulatorError(f"observation {key!r}: the policy needs it; the simulator gives {sorted(observation)}")
+    found = as_taken(found, feature)
     if found.shape != shape:
         raise SimulatorError(f"observation {key!r}: the policy expects shape {shape}, found {found.shape}")
     return found
