@@ -18,6 +18,7 @@ from mtil.data.selection import selected
 from mtil.data.survey import describe
 from mtil.data.task_demos import TaskDemos
 from mtil.errors import ConfigError, DatasetError, unknown
+from mtil.hub.names import on_hub
 from mtil.types import DatasetSpec, Embodiment, Episode, FeatureSpec, Task
 
 
@@ -103,13 +104,14 @@ def side_by_side(
     known = () if vocabulary is None else vocabulary.embodiments
     if not known and not any(isinstance(task, Member) for task in tasks):
         return list(tasks)
-    name = source.stem if isinstance(source, Path) else "data"
-    return list(_completed([_placed(task, known, name, keys) for task in tasks]))
+    name = _called(source) if isinstance(source, Path) else "data"
+    seen = () if vocabulary is None else vocabulary.observations
+    return list(_completed([_placed(task, known, name, keys) for task in tasks], seen))
 
 
 def name_of(dataset: DatasetConfig) -> str:
     """What a dataset is called."""
-    return dataset.name or dataset.path.stem
+    return dataset.name or _called(dataset.path)
 
 
 def member(task: TaskDemos, dataset: str, keys: Mapping[str, str] | None = None, *, prefix: str = "") -> Member:
@@ -128,6 +130,14 @@ def member(task: TaskDemos, dataset: str, keys: Mapping[str, str] | None = None,
         dataset=dataset,
         keys=keys,
     )
+
+
+def _called(path: Path) -> str:
+    """As a file or folder is, or a dataset on the Hub, whatever its revision."""
+    name = on_hub(path)
+    if name is not None:
+        return name.repo.rpartition("/")[2]
+    return path.stem if path.suffix in (".hdf5", ".h5") else path.name
 
 
 def _placed(task: TaskDemos, known: Sequence[Embodiment], name: str, wanted: Sequence[str] | None) -> Member:
@@ -206,8 +216,8 @@ def _check_names(members: Sequence[Member]) -> None:
             )
 
 
-def _completed(members: Sequence[Member]) -> list[Member]:
-    """All with the same observations, lacking ones among them."""
+def _completed(members: Sequence[Member], seen: Sequence[FeatureSpec] = ()) -> list[Member]:
+    """All with the same observations, lacking ones among them, as they lack what only an earlier policy has seen."""
     features: dict[str, tuple[FeatureSpec, Member]] = {}
     for each in members:
         for key, feature in each.observations.items():
@@ -217,7 +227,8 @@ def _completed(members: Sequence[Member]) -> list[Member]:
                     f"{each.path}: {key}: expected {describe(first)} as in {holder.path}, found {describe(feature)}; "
                     f"data.mixture can give it another key{_or_size(first, feature)}"
                 )
-    lacking = {key: _lacking(feature) for key, (feature, _) in features.items()}
+    every = {feature.key: feature for feature in seen} | {key: feature for key, (feature, _) in features.items()}
+    lacking = {key: _lacking(feature) for key, feature in every.items()}
     return [replace(each, observations={**lacking, **each.observations}) for each in members]
 
 

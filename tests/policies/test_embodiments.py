@@ -193,11 +193,11 @@ def test_a_new_dataset_gets_a_normalisation_of_its_own(
     """And the earlier datasets keep theirs, whether they are one or several; what they know, they still do."""
     source = policy_of(mixture(opposites, millimetres))
     data = module(path=mixed, tasks=["wide"], vocabulary=source.spec)
-    assert [each.name for each in data.store.spec.embodiments] == [opposites.stem, millimetres.stem, mixed.stem]
+    assert [each.name for each in data.store.spec.embodiments] == [opposites.name, millimetres.name, mixed.name]
     found = moved(source, data, how).policy
     before, after = rows(source), rows(found)
     assert all(torch.equal(after[name], before[name]) for name in before)
-    assert torch.equal(after[mixed.stem], policy_of(module(path=mixed, tasks=["wide"])).action_normalizer.scale)
+    assert torch.equal(after[mixed.name], policy_of(module(path=mixed, tasks=["wide"])).action_normalizer.scale)
     batch = every(mixture(opposites, millimetres))
     assert torch.equal(nll(found, batch), nll(source, batch))
 
@@ -225,20 +225,20 @@ def test_of_a_dataset_in_both_the_normalisation_is_kept_or_not(
 ) -> None:
     """`newcomers` are more demonstrations, some of a new task, of what `opposites` are of."""
     source = policy_of(mixture(opposites, millimetres), normalization={"observations": "min_max", "actions": "min_max"})
-    data = module(mixture=[{"path": newcomers, "name": opposites.stem}], vocabulary=source.spec)
+    data = module(mixture=[{"path": newcomers, "name": opposites.name}], vocabulary=source.spec)
     assert data.store.spec.embodiments[0].tasks == ("left", "around", "right")
     before, after = rows(source), rows(moved(source, data, how).policy)
     own = (data.own_statistics or {})["actions"]
     fresh = ((own.high - own.low) / 2)[0]
     expected = {
-        "keep": before[opposites.stem],
+        "keep": before[opposites.name],
         "recompute": fresh,
-        "extend": torch.maximum(before[opposites.stem], fresh),
+        "extend": torch.maximum(before[opposites.name], fresh),
     }
-    torch.testing.assert_close(after[opposites.stem], expected[how], atol=0.2, rtol=0)
+    torch.testing.assert_close(after[opposites.name], expected[how], atol=0.2, rtol=0)
     if how != "extend":
-        assert torch.equal(after[opposites.stem], expected[how])
-    assert torch.equal(after[millimetres.stem], before[millimetres.stem])
+        assert torch.equal(after[opposites.name], expected[how])
+    assert torch.equal(after[millimetres.name], before[millimetres.name])
 
 
 def test_an_earlier_task_is_rehearsed_as_its_dataset_was(opposites: Path, millimetres: Path, mixed: Path) -> None:
