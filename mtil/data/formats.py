@@ -45,7 +45,7 @@ def surveys(path: Path, *, thorough: bool = False) -> Sequence[Survey]:
     if is_lerobot(path):
         return survey_folder(path, thorough=thorough)
     if minari := datasets(path):
-        return [survey_minari(each) for each in minari]
+        return [survey_minari(each, thorough=thorough) for each in minari]
     return [survey_file(file, decompress_images=thorough) for file in task_files(path)]
 
 

@@ -22,7 +22,8 @@ def main() -> int:
     (task,) = open_tasks(options.folder)
     wrong = len(task.demos) != len(expected["actions"])
     for number, episode in enumerate(task.episodes()):
-        wrong += not np.array_equal(episode.observations["observation"], expected["observations"][number, :-1])
+        for key in ("state", "picture"):
+            wrong += not np.array_equal(episode.observations[key], expected[key][number, :-1])
         wrong += not np.array_equal(episode.actions, expected["actions"][number])
         wrong += not np.array_equal(episode.rewards, expected["rewards"][number].astype(np.float32))
     told = f"{wrong} DIFFER" if wrong else "all equal"

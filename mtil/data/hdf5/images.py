@@ -36,7 +36,7 @@ class Compressed(Encoded):
     def read(self, steps: Int[np.ndarray, " N"]) -> UInt8[np.ndarray, "N h w 3"]:
         with reading(self.file):
             self.check_unchanged(self.file)
-            file = _opened(self.file, self.stamp, os.getpid())
+            file = opened(self.file, self.stamp, os.getpid())
         with reading(self.file, self.name):
             array = file[self.name]
             assert isinstance(array, h5py.Dataset)
@@ -45,6 +45,6 @@ class Compressed(Encoded):
 
 
 @functools.lru_cache(maxsize=16)
-def _opened(path: Path, stamp: Stamp, process: int) -> h5py.File:
+def opened(path: Path, stamp: Stamp, process: int) -> h5py.File:
     """A file kept open, in each process for itself."""
     return h5py.File(path, "r")

@@ -4,10 +4,8 @@ Legend: N images, h x w pixels.
 """
 
 import functools
-import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,13 +15,13 @@ import av.error
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int, UInt8
-from PIL import Image
 
 from mtil.data.cache import cached, digest
 from mtil.data.defects import reading
 from mtil.data.images import AT_ONCE, Encoded, Stamp
 from mtil.data.lerobot.contents import Contents, EpisodePlace
 from mtil.data.lerobot.tables import groups_between, open_parquet
+from mtil.data.pictures import decoded
 from mtil.errors import DatasetError
 
 TOLERANCE = 1e-4
@@ -110,23 +108,7 @@ def decode_picture(stored: Any, shape: tuple[int, ...]) -> UInt8[np.ndarray, "h 
     content = stored.get("bytes") if isinstance(stored, dict) else None
     if not isinstance(content, bytes) or not content:
         raise DatasetError(f"expected the bytes of a picture, found {str(stored)[:40]}")
-    with _decoding():
-        picture = Image.open(io.BytesIO(content))
-        found = (picture.height, picture.width, 3)
-        picture.verify()  # checksums, which decoding passes over
-    if found != shape:
-        raise DatasetError(f"expected pictures of shape {shape}, found {found}")
-    with _decoding():
-        return np.array(Image.open(io.BytesIO(content)).convert("RGB"))
-    raise AssertionError("what cannot be decoded has raised")
-
-
-@contextmanager
-def _decoding() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # damaged bytes make Pillow raise nearly anything: OSError, SyntaxError, struct.error...
-        raise DatasetError(f"a picture cannot be decoded: {' '.join(str(error).split())[:100]}") from None
+    return decoded(content, shape)
 
 
 class _Forward:

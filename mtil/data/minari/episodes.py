@@ -14,6 +14,7 @@ from jaxtyping import Shaped
 
 from mtil.data.defects import ACTIONS, Findings, layout_defect, value_defect
 from mtil.data.hdf5.demo import feature, member, read_array
+from mtil.data.minari.jpeg import decode_rows, encoded_feature, is_encoded
 from mtil.types import FeatureSpec
 
 SIGNALS = ("rewards", "terminations", "truncations")
@@ -34,12 +35,13 @@ class Recorded:
     features: dict[str, FeatureSpec] = field(default_factory=dict)
 
 
-def check_episode(group: h5py.Group, findings: Findings) -> Recorded:
+def check_episode(group: h5py.Group, findings: Findings, *, thorough: bool = False) -> Recorded:
     """Walk through an episode's group.
 
     Args:
         group: The group.
         findings: Receives what is found.
+        thorough: Whether to decode images.
     """
     arrays = {key: member(group, key, h5py.Dataset, findings) for key in (ACTIONS, *SIGNALS)}
     actions = arrays[ACTIONS]
@@ -56,7 +58,9 @@ def check_episode(group: h5py.Group, findings: Findings) -> Recorded:
     for key, array in (*observations(group, findings), (ACTIONS, actions)):
         with findings.guard(key):
             if _is_sound(key, array, steps, findings):
-                features[key] = feature(key, array)
+                features[key] = encoded_feature(key, array) if is_encoded(array) else feature(key, array)
+                if thorough and is_encoded(array):
+                    decode_rows(array, slice(steps), features[key].shape)
     return Recorded(steps, features)
 
 
@@ -66,8 +70,8 @@ def observations(group: h5py.Group, findings: Findings) -> Iterator[tuple[str, h
     if found is None:
         findings.add("expected a group or an array, found none", "observations")
     for key, array in _leaves(found, ""):
-        if array.dtype.kind == "O":
-            findings.note("not read: encoded images (JPEG), which Minari can be told not to make", key)
+        if is_encoded(array):
+            yield key, array
         elif len(array.shape) == 1:
             findings.note("not read: one number or word a step, of shape (T,)", key)
         else:
@@ -89,11 +93,12 @@ def _leaves(found: object, name: str) -> Iterator[tuple[str, h5py.Dataset]]:
 
 def _is_sound(key: str, array: h5py.Dataset, steps: int, findings: Findings) -> bool:
     expected = steps if key == ACTIONS else steps + 1
-    if defect := layout_defect(key, array.shape, array.dtype):
+    encoded = is_encoded(array)
+    if not encoded and (defect := layout_defect(key, array.shape, array.dtype)):
         findings.add(defect, key)
     elif len(array) != expected:
         findings.add(f"expected {expected} rows, found {len(array)}", key)
-    elif array.ndim == 4 or not (defect := value_defect(read_rows(array, steps))):
+    elif encoded or array.ndim == 4 or not (defect := value_defect(read_rows(array, steps))):
         return True
     else:
         findings.add(defect, key)

@@ -35,8 +35,8 @@ def datasets(folder: Path) -> list[Path]:
     return [path.parent.parent for path in places if path.is_file()]
 
 
-def survey(folder: Path) -> MinariSurvey:
-    """Walk through a dataset; never raises, whatever state it is in."""
+def survey(folder: Path, *, thorough: bool = False) -> MinariSurvey:
+    """Walk through a dataset, decoding its images if told to; never raises, whatever state it is in."""
     findings = Findings(str(folder))
     metadata = _metadata(folder, findings)
     recorded: dict[str, Recorded] = {}
@@ -47,7 +47,7 @@ def survey(folder: Path) -> MinariSurvey:
             with of_episode.guard():
                 group = file[name]
                 assert isinstance(group, h5py.Group)
-                recorded[name] = check_episode(group, of_episode)
+                recorded[name] = check_episode(group, of_episode, thorough=thorough)
         if not names:
             findings.add("holds no episodes: expected groups episode_0, episode_1, ...", DATA)
     task = Task(folder.resolve().name or "task")

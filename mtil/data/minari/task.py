@@ -10,6 +10,7 @@ from mtil.data.defects import ACTIONS, Findings, reading
 from mtil.data.hdf5.images import images_of
 from mtil.data.images import Images, Stamp
 from mtil.data.minari.episodes import observations, read_rows
+from mtil.data.minari.jpeg import Jpegs, decode_rows, is_encoded
 from mtil.data.minari.survey import DATA, MinariSurvey
 from mtil.data.task_demos import TaskDemos
 from mtil.types import Episode
@@ -30,7 +31,11 @@ class MinariTask(TaskDemos):
     def images(self, key: str) -> Iterator[Images]:
         with reading(self.path / DATA), h5py.File(self.path / DATA, "r") as file:
             for name, steps in zip(self.groups, self.lengths, strict=True):
-                yield replace(images_of(self._observations(file, name)[key]), steps=steps)
+                array = self._observations(file, name)[key]
+                if is_encoded(array):
+                    yield Jpegs(self.path / DATA, self.stamp(), steps, str(array.name), self.observations[key].shape)
+                else:
+                    yield replace(images_of(array), steps=steps)
 
     def unread(self) -> tuple[str, ...]:
         return (*self.notes, "the observation after the last action")
@@ -53,11 +58,16 @@ class MinariTask(TaskDemos):
 
         found = self._observations(file, name)
         return Episode(
-            observations={key: read_rows(found[key], steps) for key in keys},
+            observations={key: self._rows(key, found[key], steps) for key in keys},
             actions=read(ACTIONS),
             rewards=read("rewards"),
             dones=np.maximum(read("terminations"), read("truncations")),
         )
+
+    def _rows(self, key: str, array: h5py.Dataset, steps: int) -> np.ndarray:
+        if not is_encoded(array):
+            return read_rows(array, steps)
+        return decode_rows(array, slice(steps), self.observations[key].shape)
 
     def _observations(self, file: h5py.File, name: str) -> dict[str, h5py.Dataset]:
         group = file[name]

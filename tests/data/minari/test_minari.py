@@ -1,5 +1,6 @@
 """Minari datasets as they lie on disk: one observation more than actions, nested, several together."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
+from mtil.data.config import Decoding
 from mtil.data.conversion import convert
 from mtil.data.formats import demo_counts, open_tasks
 from mtil.data.frames import Frames
@@ -78,6 +81,66 @@ def test_images_are_those_that_were_acted_on(arm: Path) -> None:
     frames = Frames(open_tasks(arm), "eye")
     expected = np.concatenate([stored(arm, f"episode_{i}/observations/eye")[:-1] for i in range(3)])
     np.testing.assert_array_equal(frames.take(np.arange(sum(LENGTHS))[:, None])[:, 0], expected)
+
+
+def encode(folder: Path, *, alike: bool = False) -> dict[str, np.ndarray]:
+    """Encode the images as Minari does unless it is told not to; returns what they decode to, by episode."""
+    found, rng = {}, np.random.default_rng(0)
+    with h5py.File(folder / "data" / "main_data.hdf5", "r+") as file:
+        for number, steps in enumerate(LENGTHS):
+            name, rows, images = f"episode_{number}/observations/eye", [], []
+            picture = rng.integers(0, 256, (32, 40, 3), np.uint8)
+            for step in range(steps + 1):
+                content = io.BytesIO()
+                Image.fromarray(picture if alike else np.roll(picture, step, 0)).save(content, format="JPEG")
+                rows.append(np.frombuffer(content.getvalue(), np.uint8))
+                images.append(np.array(Image.open(content)))
+            del file[name]
+            same = len({len(row) for row in rows}) == 1
+            assert same == alike
+            file.create_dataset(name, data=rows, dtype=None if same else h5py.vlen_dtype(np.uint8), chunks=True)
+            found[f"demo_{number}"] = np.stack(images)
+    return found
+
+
+@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize("decoding", ["once", "on_the_fly"])
+def test_encoded_images_are_decoded(arm: Path, decoding: Decoding, alike: bool) -> None:
+    """As Minari stores them: in rows of different lengths, or of one."""
+    expected = encode(arm, alike=alike)
+    (task,) = open_tasks(arm)
+    assert task.observations["eye"].shape == (32, 40, 3)
+    for demo, images in expected.items():
+        np.testing.assert_array_equal(task.read(demo).observations["eye"], images[:-1])
+    frames = Frames([task], "eye", decoding=decoding)
+    seen = frames.take(np.arange(sum(LENGTHS))[:, None])[:, 0]
+    np.testing.assert_array_equal(seen, np.concatenate([images[:-1] for images in expected.values()]))
+    convert(arm, arm.parent / "hdf5", layout="hdf5")
+    (after,) = open_tasks(arm.parent / "hdf5")
+    assert all(one.equals(two) for one, two in zip(task.episodes(), after.episodes(), strict=True))
+
+
+def test_encoded_images_that_are_none(arm: Path) -> None:
+    encode(arm)
+    with h5py.File(arm / "data" / "main_data.hdf5", "r+") as file:
+        array = file["episode_1/observations/eye"]
+        assert isinstance(array, h5py.Dataset)
+        array[3] = array[3][:200]
+        (task,) = open_tasks(arm)
+    for read in (lambda: task.read("demo_1"), lambda: Frames([task], "eye")):
+        with pytest.raises(DatasetError, match=r"main_data\.hdf5: .*eye: a picture cannot be decoded"):
+            read()
+    assert "a picture cannot be decoded" in str(inspect(arm).defects)
+
+
+def test_an_encoded_image_that_says_nothing_of_its_size(arm: Path) -> None:
+    encode(arm)
+    with h5py.File(arm / "data" / "main_data.hdf5", "r+") as file:
+        array = file["episode_1/observations/eye"]
+        assert isinstance(array, h5py.Dataset)
+        array[0] = np.zeros(9, np.uint8)
+    with pytest.raises(DatasetError, match="episode_1: eye: a picture cannot be decoded"):
+        open_tasks(arm)
 
 
 def test_several_are_tasks_of_one_training(arm: Path, tmp_path: Path) -> None:
