@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import yaml
+from benchmarks.formats import as_libero
 from typer.testing import CliRunner
 
 from mtil.cli import app
@@ -56,22 +56,6 @@ def train(workshop: Path, data: Path, *overrides: str) -> str:
     run = workshop / f"run-{data.name}{len(overrides)}"
     mtil("train", workshop / "config.yaml", f"data.path={data}", *overrides, "--out", run)
     return (run / "metrics.csv").read_text()
-
-
-def as_libero(source: Path, target: Path) -> Path:
-    """The files as LIBERO's recorder stores them: compressed, each named for its task."""
-    target.mkdir()
-    for path in source.iterdir():
-        with h5py.File(path) as old, h5py.File(target / f"{path.stem}_demo.hdf5", "w") as new:
-            for name in old:
-                old.copy(name, new)
-            for demo in new["data"].values():  # pyright: ignore[reportAttributeAccessIssue]
-                images = demo["obs/top_image"][()]
-                del demo["obs/top_image"]
-                demo.create_dataset("obs/top_image", data=images, compression="gzip")
-            new["data"].attrs["num_demos"] = 3
-            new["data"].attrs["macros_image_convention"] = "opengl"
-    return target
 
 
 def test_the_same_demonstrations_train_to_the_same_loss(workshop: Path) -> None:
