@@ -6,6 +6,9 @@ from pathlib import Path
 from mtil.data.defects import Findings
 from mtil.data.hdf5.survey import survey as survey_file
 from mtil.data.hdf5.task_file import count_demos, task_file, task_files
+from mtil.data.huggingface.saved import is_saved, survey_saved
+from mtil.data.huggingface.survey import RowsSurvey
+from mtil.data.huggingface.task import rows_task
 from mtil.data.lerobot.contents import read_contents
 from mtil.data.lerobot.info import INFO
 from mtil.data.lerobot.survey import LeRobotSurvey
@@ -20,7 +23,8 @@ from mtil.data.task_demos import TaskDemos
 
 
 def open_tasks(path: Path) -> list[TaskDemos]:
-    """Open a dataset: a robomimic or LIBERO file, a folder with one a task, LeRobot's or Minari's; or one on the Hub.
+    """Open a dataset: a robomimic or LIBERO file, a folder with one a task, LeRobot's or Minari's, one that
+    Hugging Face's `datasets` saved; or one on the Hub.
 
     Raises:
         DatasetError: There is none, or it has defects; the message tells the first one and how many more there are.
@@ -44,6 +48,8 @@ def surveys(path: Path, *, thorough: bool = False) -> Sequence[Survey]:
     path = located(path)
     if is_lerobot(path):
         return survey_folder(path, thorough=thorough)
+    if is_saved(path):
+        return survey_saved(path, thorough=thorough)
     if minari := datasets(path):
         return [survey_minari(each, thorough=thorough) for each in minari]
     return [survey_file(file, decompress_images=thorough) for file in task_files(path)]
@@ -56,6 +62,8 @@ def demo_counts(path: Path) -> dict[str, int]:
         DatasetError: It cannot be read.
     """
     path = located(path, local=True)
+    if is_saved(path):
+        return {found.task.name: len(found.lengths) for found in survey_saved(path)}
     if minari := datasets(path):
         return {found.task.name: len(found.lengths) for found in map(survey_minari, minari)}
     if not is_lerobot(path):
@@ -71,6 +79,8 @@ def _opened(sound: Survey) -> TaskDemos:
             return lerobot_task(sound)
         case MinariSurvey():
             return minari_task(sound)
+        case RowsSurvey():
+            return rows_task(sound)
         case _:
             return task_file(sound)
 

@@ -1,5 +1,6 @@
 """What a task's demonstrations are found to be on a walk through them, whatever their format."""
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from mtil.data import cameras
 from mtil.data.defects import ACTIONS, Defect, Note, outliers
 from mtil.errors import DatasetError
 from mtil.types import FeatureSpec, Task
+
+_LONGEST = 80
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,11 @@ def conflicts(surveys: Sequence[Survey]) -> list[Defect]:
 def describe(spec: FeatureSpec) -> str:
     """Words for what a feature is."""
     return f"{spec.kind} of shape {spec.shape}{cameras.describe(spec.camera)}"
+
+
+def name_for(sentence: str) -> str:
+    """The name of a task of which there is a sentence alone: its words in small letters, hyphens between them."""
+    return "-".join(re.findall(r"[^\W_]+", sentence.lower()))[:_LONGEST].strip("-") or "task"
 
 
 def refuse(defects: Sequence[Defect], *, hint: str) -> None:

@@ -1,14 +1,18 @@
 """What demonstrations must be in every format: the same ones are stored in each, opened, and read in every way."""
 
+import io
 import json
 import os
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
+import PIL.Image
 import pytest
+from datasets import Array3D, Dataset, Features, Image, List, Value
 
 from mtil.data.conversion import convert
 from mtil.data.formats import demo_counts, open_tasks
@@ -68,11 +72,53 @@ def minari(folder: Path) -> Path:
     return folder
 
 
+def png(image: np.ndarray) -> dict[str, bytes | None]:
+    content = io.BytesIO()
+    PIL.Image.fromarray(image).save(content, format="PNG")
+    return {"bytes": content.getvalue(), "path": None}
+
+
+def hugging_face(folder: Path, *, per_episode: bool, pictures: bool) -> Path:
+    """As `datasets` saves a row a step, or a row an episode; images as pictures, or as arrays."""
+    image = Image() if pictures else Array3D((8, 6, 3), "uint8")
+    step = {
+        "arm": List(Value("float32")),
+        "eye": image,
+        "action": List(Value("float32")),
+        "next.reward": Value("float32"),
+        "next.done": Value("float32"),
+    }
+    rows = []
+    for number, episode in enumerate(EPISODES):
+        columns = {
+            "arm": list(episode.observations["arm"]),
+            "eye": [png(each) if pictures else each for each in episode.observations["eye"]],
+            "action": list(episode.actions),
+            "next.reward": episode.rewards.tolist(),
+            "next.done": episode.dones.tolist(),
+        }
+        told = {"task": "lift", "instruction": "lift it"}
+        if per_episode:
+            rows.append(columns | told)
+        else:
+            at = ({"episode_index": number, "frame_index": index} for index in range(len(episode)))
+            rows += [{key: values[each["frame_index"]] for key, values in columns.items()} | each | told for each in at]
+    features = {key: List(feature) for key, feature in step.items()} if per_episode else step
+    features |= {"task": Value("string"), "instruction": Value("string")}
+    if not per_episode:
+        features |= {"episode_index": Value("int64"), "frame_index": Value("int64")}
+    Dataset.from_list(rows, features=Features(features)).save_to_disk(str(folder))
+    return folder
+
+
 FORMATS: dict[str, Callable[[Path], Path]] = {
     "hdf5": hdf5,
     "hdf5, compressed": compressed,
     "lerobot": lerobot,
     "minari": minari,
+    "datasets, steps": partial(hugging_face, per_episode=False, pictures=True),
+    "datasets, episodes": partial(hugging_face, per_episode=True, pictures=True),
+    "datasets, steps with arrays": partial(hugging_face, per_episode=False, pictures=False),
 }
 
 

@@ -13,11 +13,11 @@ from mtil.data.defects import Findings
 from mtil.data.lerobot.features import Columns, columns_of
 from mtil.data.lerobot.info import EPISODES, SIDECAR, TASKS, Info, Sidecar, SidecarTask, read_info, read_sidecar
 from mtil.data.lerobot.tables import numbers, open_parquet, read_table, strings
+from mtil.data.survey import name_for
 from mtil.errors import DatasetError
 from mtil.types import Task
 
 _SENTENCES = ("task", "__index_level_0__")
-_LONGEST = 80
 _PLACES = ("episode_index", "length", "dataset_from_index", "dataset_to_index", "data/chunk_index", "data/file_index")
 
 
@@ -106,11 +106,6 @@ def read_contents(folder: Path, findings: Findings) -> Contents | None:
     else:
         told = sidecar.tasks
     return Contents(folder, info, columns, told, tuple(episodes))
-
-
-def name_for(sentence: str) -> str:
-    """The name of a task of which there is a sentence alone: its words in small letters, hyphens between them."""
-    return "-".join(re.findall(r"[^\W_]+", sentence.lower()))[:_LONGEST].strip("-") or "task"
 
 
 def _sentences(folder: Path) -> list[str]:

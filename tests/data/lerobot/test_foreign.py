@@ -14,8 +14,8 @@ from mtil.data.config import DataConfig
 from mtil.data.conversion import convert
 from mtil.data.datamodule import DemoDataModule
 from mtil.data.formats import open_tasks
-from mtil.data.lerobot.contents import name_for
 from mtil.data.store import DemoStore
+from mtil.data.survey import name_for
 from mtil.types import Task
 
 LENGTHS = (3, 5, 4, 2)

@@ -1,0 +1,169 @@
+"""Rows of a Hugging Face dataset, whether a row is a step or an episode: the same questions of both.
+
+Legend: T time steps, N images, h x w pixels.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int, Shaped, UInt8
+
+from mtil.data.defects import reading
+from mtil.data.huggingface.arrays import dense, lists_of, picture_bytes
+from mtil.data.huggingface.columns import Columns
+from mtil.data.images import Encoded, Stamp
+from mtil.data.pictures import decoded, picture_shape
+from mtil.types import FeatureSpec
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an episode lies: its first row, or the row that it is, and its steps."""
+
+    row: int
+    steps: int
+
+
+class Rows(ABC):
+    """A dataset and what its columns are.
+
+    Args:
+        dataset: Whose rows they are.
+        columns: Which is what.
+        path: What holds them, for messages.
+
+    Attributes:
+        path: Of the file or folder, or a name for what is in memory.
+    """
+
+    def __init__(self, dataset: "Dataset", columns: Columns, path: Path) -> None:
+        self.dataset, self.columns, self.path = dataset.with_format("arrow"), columns, path
+
+    @staticmethod
+    def of(dataset: "Dataset", columns: Columns, path: Path) -> "Rows":
+        """Rows that are steps, where there is a column of episodes' numbers, or that are episodes."""
+        kind = Steps if columns.episode in dataset.column_names else Episodes
+        return kind(dataset, columns, path)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells the dataset, and what was done to it, from any other."""
+        return str(self.dataset._fingerprint)
+
+    def stamp(self) -> Stamp:
+        """Of the first file that holds rows; of what is in memory, always the same."""
+        files = self.dataset.cache_files
+        if not files:
+            return Stamp(0, 0, 0, 0)
+        with reading(Path(files[0]["filename"])):
+            return Stamp.of(Path(files[0]["filename"]))
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A whole column."""
+        return self.dataset.select_columns([name])[:][name]
+
+    @abstractmethod
+    def numbers(self, name: str, place: Place) -> Shaped[np.ndarray, "T ..."]:
+        """The numbers of an episode, one item a step.
+
+        Raises:
+            DatasetError: A value is missing, or they differ in shape.
+        """
+
+    @abstractmethod
+    def images(self, name: str, place: Place, steps: Int[np.ndarray, " N"], shape: Sequence[int]) -> np.ndarray:
+        """Images of some steps, uint8 (N, h, w, 3).
+
+        Raises:
+            DatasetError: One is missing, is none, or has another shape.
+        """
+
+    @abstractmethod
+    def cell(self, name: str, place: Place) -> pa.Array:
+        """A column's cell of an episode's first step, in an array of one."""
+
+    def image_shape(self, name: str, place: Place) -> tuple[int, ...]:
+        """Of an episode's first image."""
+        cell = self.cell(name, place)
+        if pa.types.is_struct(cell.type):
+            return picture_shape(picture_bytes(cell[0].as_py()))
+        return dense(cell).shape[1:]
+
+
+class Steps(Rows):
+    """Each row is a step."""
+
+    def numbers(self, name: str, place: Place) -> Shaped[np.ndarray, "T ..."]:
+        return dense(self.dataset.select_columns([name])[place.row : place.row + place.steps][name])
+
+    def images(self, name: str, place: Place, steps: Int[np.ndarray, " N"], shape: Sequence[int]) -> np.ndarray:
+        rows = self.dataset.select_columns([name])[(place.row + steps).tolist()][name]
+        return _pictures(rows.combine_chunks(), shape)
+
+    def cell(self, name: str, place: Place) -> pa.Array:
+        return self.dataset.select_columns([name])[place.row : place.row + 1][name].combine_chunks()
+
+
+class Episodes(Rows):
+    """Each row is an episode, whose columns are lists of a step each."""
+
+    def numbers(self, name: str, place: Place) -> Shaped[np.ndarray, "T ..."]:
+        return dense(self._steps(name, place))
+
+    def images(self, name: str, place: Place, steps: Int[np.ndarray, " N"], shape: Sequence[int]) -> np.ndarray:
+        return _pictures(self._steps(name, place).take(pa.array(steps)), shape)
+
+    def cell(self, name: str, place: Place) -> pa.Array:
+        return self._steps(name, place)[:1]
+
+    def _steps(self, name: str, place: Place) -> pa.Array:
+        (steps,) = lists_of(self.dataset.select_columns([name])[place.row : place.row + 1][name])
+        return steps
+
+
+@dataclass(frozen=True)
+class RowImages(Encoded):
+    """The images of an episode.
+
+    Attributes:
+        fingerprint: Of the dataset.
+        column: Which.
+        row: The episode's first.
+        shape: That they are expected to have, (h, w, 3).
+        rows: Where they are.
+    """
+
+    fingerprint: str
+    column: str
+    row: int
+    shape: tuple[int, ...]
+    rows: Rows = field(repr=False, compare=False)
+
+    def read(self, steps: Int[np.ndarray, " N"]) -> UInt8[np.ndarray, "N h w 3"]:
+        with reading(self.file, self.column):
+            return self.rows.images(self.column, Place(self.row, self.steps), steps, self.shape)
+
+
+def images_at(rows: Rows, place: Place, name: str, feature: FeatureSpec) -> RowImages:
+    """Where the images of an episode lie."""
+    stamp, print_ = rows.stamp(), rows.fingerprint
+    return RowImages(rows.path, stamp, place.steps, print_, name, place.row, feature.shape, rows)
+
+
+def is_picture(stored: pa.DataType | Any) -> bool:
+    """Whether cells are pictures as `datasets.Image` stores them."""
+    return pa.types.is_struct(stored) and {field.name for field in stored} == {"bytes", "path"}
+
+
+def _pictures(cells: pa.Array, shape: Sequence[int]) -> UInt8[np.ndarray, "N h w 3"]:
+    if not pa.types.is_struct(cells.type):
+        return dense(cells)
+    return np.stack([decoded(picture_bytes(cell), tuple(shape)) for cell in cells.to_pylist()])
