@@ -143,12 +143,63 @@ class DatasetConfig(Config):
     )
 
 
+class ColumnsConfig(Config):
+    """Which column of a Hugging Face dataset is what.
+
+    Where there is one of episodes' numbers, a row is a step; otherwise it is an episode.
+    """
+
+    action: str = Field(default="action", description="The expert's actions")
+    task: str = Field(
+        default="task", description="What tells the task: a sentence or a name, or a class label whose names are that"
+    )
+    instruction: str = Field(
+        default="instruction", description="A sentence beside it, where tasks are named; there need be none"
+    )
+    episode: str = Field(default="episode_index", description="Number of the episode that a step is of")
+    step: str = Field(default="frame_index", description="Number of the step in it")
+    reward: str = Field(default="next.reward", description="Of each step; there need be none")
+    done: str = Field(default="next.done", description="Whether the episode ended; there need be none")
+    observations: tuple[str, ...] | None = Field(
+        default=None, description="Those that are observations; null: all others that hold vectors or images"
+    )
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """All that are no observations."""
+        return (self.action, self.task, self.instruction, self.episode, self.step, self.reward, self.done)
+
+
+class StreamConfig(Config):
+    """Rows of Hugging Face datasets that are read in order, in portions, for data that are larger than the disk.
+
+    A portion is laid down in the cache, batches are drawn from it, and the next one takes its place. Each has to hold
+    every task: where a source is in order of its tasks, give one for each.
+    """
+
+    sources: tuple[str, ...] = Field(
+        min_length=1,
+        description="Each a folder or pattern of parquet files, or the name of a dataset on the Hub, perhaps with @ "
+        "and a revision",
+    )
+    columns: ColumnsConfig = ColumnsConfig()
+    episodes: PositiveInt = Field(default=100, description="Of each source in a portion")
+    steps: PositiveInt = Field(default=1_000, description="Batches drawn from a portion")
+    held_out: NonNegativeInt = Field(
+        default=5,
+        description="Of each task in each source, how many of the first portion validate, and do nothing else",
+    )
+
+
 class DataConfig(Config):
     """Demonstrations and batches."""
 
     path: Path | None = Field(default=None, description=f"{_PATH}; null: mixture tells of several")
     mixture: tuple[DatasetConfig, ...] = Field(
         default=(), description="Several datasets, perhaps of several robots, in place of path"
+    )
+    stream: StreamConfig | None = Field(
+        default=None, description="Data that are larger than the disk, in place of path"
     )
     observations: tuple[str, ...] | None = Field(
         default=None, description="Keys of the observation, states and images; null: all state keys"
@@ -196,19 +247,29 @@ class DataConfig(Config):
 
     @model_validator(mode="after")
     def _one_or_several(self) -> "DataConfig":
-        if (self.path is None) == (not self.mixture):
-            found = "neither" if self.path is None else "both; path=null to train on the mixture"
-            raise ValueError(f"expected path or mixture, found {found}")
+        given = {"path": self.path is not None, "mixture": bool(self.mixture), "stream": self.stream is not None}
+        found = [name for name, there in given.items() if there]
+        if len(found) != 1:
+            hint = "; path=null to train on the other" if self.path is not None else ""
+            raise ValueError(f"expected path, mixture or stream, found {' and '.join(found) or 'none of them'}{hint}")
         if self.mixture and self.tasks is not None:
             raise ValueError("tasks: expected null beside a mixture, whose datasets each choose their own")
+        if self.stream is not None:
+            self._check_streamed()
         return self
+
+    def _check_streamed(self) -> None:
+        if self.rehearsal is not None or self.num_workers:
+            raise ValueError("stream: expected no rehearsal, and num_workers=0: batches are gathered in this process")
+        if self.train_mask is not None or self.validation_mask is not None:
+            raise ValueError("stream: expected no masks: stream.held_out tells how many demonstrations validate")
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Where the demonstrations lie, those that are rehearsed apart."""
+        """Where the demonstrations lie, those that are rehearsed or streamed apart."""
         return tuple(dataset.path for dataset in self.mixture) if self.path is None else (self.path,)
 
     @property
     def where(self) -> str:
         """The same in words."""
-        return ", ".join(map(str, self.paths))
+        return ", ".join(map(str, self.paths if self.stream is None else self.stream.sources))

@@ -3,136 +3,29 @@
 Legend: B batch, W windows, T tasks.
 """
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Int
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from mtil.data.batch import Batch
 from mtil.data.clips import Clips, Prepare, clips_of, held_out_clips
-from mtil.data.config import DataConfig, GoalsConfig
-from mtil.data.goals import goals_of
+from mtil.data.config import DataConfig
+from mtil.data.huggingface.streaming import Portions
 from mtil.data.kinds import DescriptorKind
-from mtil.data.quotas import Strata, quotas, task_weights
-from mtil.data.sampling import Draw, SequentialBatchSampler, StratifiedBatchSampler
+from mtil.data.quotas import Group, Strata, quotas, task_weights
+from mtil.data.sampling import SequentialBatchSampler, StratifiedBatchSampler
 from mtil.data.split import split
 from mtil.data.store import DemoStore
-from mtil.data.telling import Telling
 from mtil.data.videos import read_videos
-from mtil.data.windows import Windows
+from mtil.data.window_dataset import WindowDataset
 from mtil.errors import ConfigError, DatasetError
 from mtil.types import DatasetSpec
-
-
-class WindowDataset(Dataset[Batch]):
-    """Windows of some episodes of a store; a whole batch is gathered in one read.
-
-    Args:
-        store: The demonstrations.
-        episodes: Those to take windows from.
-        history: Observations in a window.
-        chunk: Actions in a window.
-        kinds: Kinds of descriptor, one of each for every example, and how often it is conditioned on that one.
-        clips: What shows the tasks, where that is one of the kinds; an episode's position in it is that in `episodes`.
-        goals: What goals are, where they are one of the kinds.
-        sentences: See `Telling`.
-        every_kind: See `Telling`; where it is so, goals are those of an evaluation.
-        seed: With the step, decides which descriptor and which kind.
-
-    Raises:
-        DatasetError: A task cannot be told in any of these kinds.
-    """
-
-    def __init__(
-        self,
-        store: DemoStore,
-        episodes: Int[Tensor, " _"],
-        *,
-        history: int,
-        chunk: int,
-        kinds: Mapping[DescriptorKind, float],
-        clips: Clips | None = None,
-        goals: GoalsConfig | None = None,
-        sentences: int | None = None,
-        every_kind: bool = False,
-        seed: int,
-    ) -> None:
-        start, length = store.start[episodes].numpy(), store.length[episodes].numpy()
-        self._windows = Windows(start, length, history=history, chunk=chunk)
-        self._task = store.task[episodes].numpy()[self._windows.episode]
-        spec = store.spec
-        states = [feature for feature in spec.observations if feature.kind == "state"]
-        self._states = {state.key: store.features[state.key].numpy() for state in states}
-        self._targets = {target.key: store.features[target.key].numpy() for target in spec.targets}
-        self._target_mask = {target.key: spec.valid(target) for target in spec.targets}
-        self._images = store.images
-        self._observation_mask = {state.key: spec.valid(state) for state in states}
-        self._actions = store.features[spec.action.key].numpy()
-        self._action_mask = np.pad(spec.valid(spec.action), ((0, 1), (0, 0)))  # the last row is that of padding
-        aims = None
-        if goals is not None and "goal" in kinds:
-            aims = goals_of(store, self._windows, self._task, goals, as_evaluated=every_kind)
-        present = np.bincount(self._task, minlength=len(spec.tasks)) > 0
-        self._telling = Telling(
-            kinds,
-            spec,
-            clips=clips,
-            goals=aims,
-            every=every_kind,
-            sentences=sentences,
-            present=present if len(episodes) else None,
-            seed=seed,
-        )
-
-    @property
-    def task(self) -> Int[Tensor, " W"]:
-        """Position of each window's task in the vocabulary."""
-        return torch.from_numpy(self._task)
-
-    @property
-    def lacking(self) -> dict[DescriptorKind, list[int]]:
-        """By kind of descriptor, positions of the tasks that have none and are told in the other kinds."""
-        return self._telling.lacking
-
-    def prepare_clips(self, prepare: Prepare) -> None:
-        """Replace the frames of clips, if there are any, by what need be made of them only once."""
-        self._telling.prepare_clips(prepare)
-
-    def __len__(self) -> int:
-        return len(self._windows)
-
-    def __getitems__(self, draw: Draw) -> Batch:
-        """The finished batch of a draw. (PyTorch's fetcher calls this once a batch.)"""
-        windows = draw.windows.numpy()
-        rows, task = self._windows.rows(windows), self._task.take(windows)
-        owner = np.where(rows.chunk_mask, task[:, None], -1)  # of each action
-        told = self._telling(task, self._windows.episode.take(windows), draw)
-        return Batch(
-            observations={key: _take(values, rows.history) for key, values in self._states.items()}
-            | {key: images.take(rows.history) for key, images in self._images.items()},
-            observation_mask={key: _take(valid, task) for key, valid in self._observation_mask.items()},
-            history_mask=torch.from_numpy(rows.history_mask),
-            actions=_take(self._actions, rows.chunk),
-            action_mask=_take(self._action_mask, owner),
-            task=torch.from_numpy(task),
-            weight=draw.weight,
-            descriptors=told.descriptors,
-            condition=told.condition,
-            targets={key: _take(values, rows.history[:, -1]) for key, values in self._targets.items()},
-            target_mask={key: _take(valid, task) for key, valid in self._target_mask.items()},
-            clips=told.clips,
-            goals=told.goals,
-        )
-
-
-def _take(values: Shaped[np.ndarray, "N ..."], rows: Int[np.ndarray, "..."]) -> Tensor:
-    """The given rows, copied. (NumPy's `take` is several times faster than indexing is.)"""
-    return torch.from_numpy(values.take(rows, axis=0))
 
 
 class _BatchLoader(DataLoader[Batch]):
@@ -182,59 +75,36 @@ class DemoDataModule(LightningDataModule):
         seed: int,
     ) -> None:
         super().__init__()
-        self._config, self._seed = config, seed
-        self.store = DemoStore.of(config, vocabulary=vocabulary)
+        self._config, self._seed, self._frames = config, seed, frames
+        self._telling = {"history": history, "chunk": chunk, "kinds": kinds, "goals": config.goals, "seed": seed}
+        self._portions = None if config.stream is None else Portions.of(config.stream)
+        self._prepare: Prepare | None = None
+        first = None if self._portions is None else self._portions.open(0)
+        self.store = DemoStore.of(config, tasks=first, vocabulary=vocabulary)
         _check_chunk(chunk, self.store)
         train, validation = split(self.store, config, seed=seed)
         self.statistics = self.store.statistics(train)
         self.own_statistics = self.store.own_statistics(train)
-        clips = _clips(config, self.store, train, validation, frames)
         if "goal" in kinds and config.goals is None:
             raise ConfigError("data.goals: expected what goals are to a policy that is given them, found null")
-        try:
-            self.train, self.validation = (
-                WindowDataset(
-                    self.store,
-                    episodes,
-                    history=history,
-                    chunk=chunk,
-                    kinds=kinds,
-                    clips=shown,
-                    goals=config.goals,
-                    sentences=config.sentences_at_once if episodes is train else None,
-                    every_kind=episodes is validation,
-                    seed=seed,
-                )
-                for episodes, shown in zip((train, validation), clips, strict=True)
-            )
-        except DatasetError as error:  # of a descriptor, which does not know where it came from
-            raise DatasetError(f"{config.where}: {error}") from None
+        self.train, self.validation = self._windows(self.store, train, validation)
         self._groups = quotas(config, self.train.task.numpy(), self.store)
         self.task_weights = task_weights(self._groups, self.store.spec.task_names)
 
     def prepare_clips(self, prepare: Prepare) -> None:
         """Replace the frames of all clips by what need be made of them only once, such as by a frozen network."""
+        self._prepare = prepare
         for windows in (self.train, self.validation):
             if len(windows):
                 windows.prepare_clips(prepare)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> "DataLoader[Batch] | StreamedLoader":
         """An endless loader that begins at the trainer's present step."""
         trainer = self.trainer
         start = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
-        strata = Strata.of(self._groups, self.train.task.numpy(), self.store.spec.task_names)
-        sampler = StratifiedBatchSampler(
-            strata.stratum,
-            weights=strata.weights,
-            groups=strata.groups,
-            shares=[group.share for group in self._groups],
-            batch_size=self._config.batch_size,
-            seed=self._seed,
-            start=start,
-            rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
-        )
-        return self._loader(self.train, sampler)
+        if self._config.stream is not None:
+            return StreamedLoader(self._portion, start=start, steps=self._config.stream.steps)
+        return self._loader(self.train, self._sampler(self.train, self._groups, start=start))
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Every validation window once; no loader if no episode is held out."""
@@ -249,6 +119,51 @@ class DemoDataModule(LightningDataModule):
         )
         return self._loader(self.validation, sampler)
 
+    def _windows(
+        self, store: DemoStore, train: Int[Tensor, " _"], validation: Int[Tensor, " _"]
+    ) -> tuple[WindowDataset, WindowDataset]:
+        """Windows to train on, and those that are held out."""
+        config = self._config
+        clips = _clips(config, store, train, validation, self._frames)
+        try:
+            return (
+                WindowDataset(store, train, clips=clips[0], sentences=config.sentences_at_once, **self._telling),
+                WindowDataset(store, validation, clips=clips[1], every_kind=True, **self._telling),
+            )
+        except DatasetError as error:  # of a descriptor, which does not know where it came from
+            raise DatasetError(f"{config.where}: {error}") from None
+
+    def _portion(self, number: int, start: int) -> Iterator[Batch]:
+        """Batches of a portion of a stream, from a step on."""
+        windows, groups = self.train, self._groups
+        if number:
+            assert self._portions is not None, "streams come in portions"
+            store = DemoStore.of(self._config, tasks=self._portions.open(number), vocabulary=self.store.spec)
+            if store.spec != self.store.spec:
+                where = f"{self._config.where}: portion {number}"
+                raise DatasetError(
+                    f"{where}: expected sentences and sizes of features as in the first one, found others"
+                )
+            windows, _ = self._windows(store, *split(store, self._config, seed=self._seed))
+            groups = quotas(self._config, windows.task.numpy(), store)
+            if self._prepare is not None:
+                windows.prepare_clips(self._prepare)
+        return map(windows.__getitems__, self._sampler(windows, groups, start=start))
+
+    def _sampler(self, windows: WindowDataset, groups: Sequence[Group], *, start: int) -> StratifiedBatchSampler:
+        strata = Strata.of(groups, windows.task.numpy(), self.store.spec.task_names)
+        return StratifiedBatchSampler(
+            strata.stratum,
+            weights=strata.weights,
+            groups=strata.groups,
+            shares=[group.share for group in groups],
+            batch_size=self._config.batch_size,
+            seed=self._seed,
+            start=start,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )
+
     def _loader(self, dataset: WindowDataset, sampler: StratifiedBatchSampler | SequentialBatchSampler) -> DataLoader:
         return _BatchLoader(
             dataset,
@@ -258,6 +173,28 @@ class DemoDataModule(LightningDataModule):
             persistent_workers=self._config.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+class StreamedLoader:
+    """Endless batches of a stream, each from the portion that its step falls into.
+
+    Args:
+        portion: Batches of a portion, given its number and the step that they begin at.
+        start: First step.
+        steps: That are drawn from a portion.
+    """
+
+    def __init__(self, portion: Callable[[int, int], Iterator[Batch]], *, start: int, steps: int) -> None:
+        self._portion, self._start, self._steps = portion, start, steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        start = self._start
+        while True:
+            number = start // self._steps
+            end = (number + 1) * self._steps
+            batches = itertools.islice(self._portion(number, start), end - start)
+            yield from map(Batch.pin_memory, batches) if torch.cuda.is_available() else batches
+            start = end
 
 
 def _finished(batch: Any) -> Any:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from mtil.data.config import DataConfig
+from mtil.data.huggingface.streaming import HELD_OUT
 from mtil.data.store import DemoStore
 from mtil.errors import DatasetError, unknown
 
@@ -19,6 +20,10 @@ def split(store: DemoStore, config: DataConfig, *, seed: int) -> tuple[Int[Tenso
     Raises:
         DatasetError: A filter key does not exist, or leaves a task without training episodes; or a demo is in both.
     """
+    if config.stream is not None:
+        validation = store.filters.get(HELD_OUT, torch.zeros(len(store.task), dtype=torch.bool))
+        _check_trained(store, ~validation, told=f"data.stream.held_out is {config.stream.held_out}")
+        return (~validation).nonzero().squeeze(1), validation.nonzero().squeeze(1)
     held_out = _held_out(store.task, config.validation_fraction, seed)
     validation = held_out
     if config.validation_mask is not None:
@@ -33,14 +38,16 @@ def split(store: DemoStore, config: DataConfig, *, seed: int) -> tuple[Int[Tenso
         raise DatasetError(
             f"{shared} demos are in both masks {config.train_mask!r} and {config.validation_mask!r}; expected none"
         )
+    told = f"data.train_mask is {config.train_mask!r}, data.validation_mask {config.validation_mask!r}"
+    _check_trained(store, train, told=told)
+    return train.nonzero().squeeze(1), validation.nonzero().squeeze(1)
+
+
+def _check_trained(store: DemoStore, train: Bool[Tensor, " E"], *, told: str) -> None:
     for position in store.task.unique().tolist():
         task = store.spec.task_names[position]
         if not train[store.task == position].any():
-            raise DatasetError(
-                f"task {task!r}: no demos to train on are left; data.train_mask is {config.train_mask!r}, "
-                f"data.validation_mask {config.validation_mask!r}"
-            )
-    return train.nonzero().squeeze(1), validation.nonzero().squeeze(1)
+            raise DatasetError(f"task {task!r}: no demos to train on are left; {told}")
 
 
 def _held_out(task: Int[Tensor, " E"], fraction: float, seed: int) -> Bool[Tensor, " E"]:

@@ -17,6 +17,7 @@ from mtil.data.config import ClipsConfig, DataConfig, Decoding, GoalsConfig, Reh
 from mtil.data.defects import ACTIONS
 from mtil.data.formats import open_tasks
 from mtil.data.frames import Frames
+from mtil.data.huggingface.streaming import Portions
 from mtil.data.mixture import embodiments, mixed, side_by_side
 from mtil.data.scaling import with_image_size
 from mtil.data.selection import clip_frame, goal_space, keys_of, rehearsed_of, selected, targets_of, widest
@@ -117,14 +118,24 @@ class DemoStore:
         )
 
     @staticmethod
-    def of(config: DataConfig, *, vocabulary: DatasetSpec | None = None) -> "DemoStore":
+    def of(
+        config: DataConfig, *, tasks: Sequence[TaskDemos] | None = None, vocabulary: DatasetSpec | None = None
+    ) -> "DemoStore":
         """The demonstrations that a configuration names, and perhaps a vocabulary that their tasks join.
+
+        Args:
+            config: Which, and what of them; of a stream, the first portion.
+            tasks: Other demonstrations, of which as much is wanted: another portion of a stream.
+            vocabulary: Of earlier tasks.
 
         Raises:
             DatasetError: As `open` does.
         """
+        if config.stream is not None and tasks is None:
+            portions = Portions.of(config.stream)  # which lie on the disk for as long as this is there
+            return DemoStore.of(config, tasks=portions.open(0), vocabulary=vocabulary)
         return DemoStore.open(
-            mixed(config) if config.path is None else config.path,
+            tasks or config.path or mixed(config),
             keys=config.observations,
             targets=config.targets,
             clips=config.clips,

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from mtil.data.batch import Batch
-from mtil.data.datamodule import WindowDataset
 from mtil.data.kinds import DescriptorKind
 from mtil.data.sampling import Draw
+from mtil.data.window_dataset import WindowDataset
 from mtil.evaluation.controls import other_tasks
 from mtil.evaluation.metrics import Control
 

@@ -15,11 +15,12 @@ from torch import Tensor
 from mtil.config import read
 from mtil.data.apportionment import integer_weights
 from mtil.data.config import UniformSampling
-from mtil.data.datamodule import DemoDataModule, WindowDataset
+from mtil.data.datamodule import DemoDataModule
 from mtil.data.descriptors import descriptor_table
 from mtil.data.kinds import WRITTEN, WrittenKind
 from mtil.data.sampling import Draw
 from mtil.data.split import split
+from mtil.data.window_dataset import WindowDataset
 from mtil.encoders.config import clip_frames, kind_weights
 from mtil.errors import CheckpointError
 from mtil.policies.checkpoint import LoadedPolicy, find_checkpoint, load_policy

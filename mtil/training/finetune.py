@@ -35,7 +35,7 @@ def finetuning(policy: Path, data: Path, overrides: Iterable[str] = ()) -> Exper
         "policy": loaded.card.config.model_dump(mode="json"),
     }
     none = dict.fromkeys(("tasks", "rehearsal", "train_mask", "validation_mask"))
-    values["data"] |= {"path": str(data), "mixture": (), **none}
+    values["data"] |= {"path": str(data), "mixture": (), "stream": None, **none}
     for section, changes in FINETUNING.items():
         values[section] = values.get(section, {}) | changes
     return load(ExperimentConfig, dump(ExperimentConfig.model_validate(values)), overrides, source=str(policy))

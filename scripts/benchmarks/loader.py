@@ -161,8 +161,8 @@ def _lerobot(ours: DemoDataModule, file: Path, folder: Path, options: argparse.N
 
 def _drawn(ours: DemoDataModule, batches: int) -> list[np.ndarray]:
     """The windows of our first batches."""
-    sampler: Any = ours.train_dataloader().batch_sampler
-    return [draw.windows.numpy() for draw in itertools.islice(sampler, batches)]
+    loader: Any = ours.train_dataloader()
+    return [draw.windows.numpy() for draw in itertools.islice(loader.batch_sampler, batches)]
 
 
 def _gather(ours: DemoDataModule) -> Callable[[np.ndarray], tuple[dict[str, torch.Tensor], np.ndarray]]:

@@ -26,9 +26,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from mtil.data.datamodule import WindowDataset
 from mtil.data.sampling import Draw
 from mtil.data.store import DemoStore
+from mtil.data.window_dataset import WindowDataset
 from mtil.evaluation.metrics import mean_interval
 from mtil.evaluation.results import read_json
 from mtil.policies.checkpoint import load_policy

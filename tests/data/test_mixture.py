@@ -246,8 +246,8 @@ def test_mixtures_that_cannot_be(
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({}, "expected path or mixture, found neither"),
-        ({"path": "a", "mixture": [{"path": "b"}]}, "expected path or mixture, found both; path=null"),
+        ({}, "expected path, mixture or stream, found none of them"),
+        ({"path": "a", "mixture": [{"path": "b"}]}, "found path and mixture; path=null to train on the other"),
         ({"mixture": [{"path": "b"}], "tasks": ["lift"]}, "tasks: expected null beside a mixture"),
     ],
 )

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int, Shaped, UInt8
 
+from mtil.data.config import ColumnsConfig
 from mtil.data.defects import reading
 from mtil.data.huggingface.arrays import dense, lists_of, picture_bytes
-from mtil.data.huggingface.columns import Columns
 from mtil.data.images import Encoded, Stamp
 from mtil.data.pictures import decoded, picture_shape
 from mtil.types import FeatureSpec
@@ -44,11 +44,11 @@ class Rows(ABC):
         path: Of the file or folder, or a name for what is in memory.
     """
 
-    def __init__(self, dataset: "Dataset", columns: Columns, path: Path) -> None:
+    def __init__(self, dataset: "Dataset", columns: ColumnsConfig, path: Path) -> None:
         self.dataset, self.columns, self.path = dataset.with_format("arrow"), columns, path
 
     @staticmethod
-    def of(dataset: "Dataset", columns: Columns, path: Path) -> "Rows":
+    def of(dataset: "Dataset", columns: ColumnsConfig, path: Path) -> "Rows":
         """Rows that are steps, where there is a column of episodes' numbers, or that are episodes."""
         kind = Steps if columns.episode in dataset.column_names else Episodes
         return kind(dataset, columns, path)

@@ -3,6 +3,7 @@
 Legend: T time steps.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from mtil.data.config import ColumnsConfig
 from mtil.data.defects import ACTIONS, Extent, Findings, layout_defect, note_decoded, outliers, value_defect
 from mtil.data.huggingface.arrays import dense, lists_of
-from mtil.data.huggingface.columns import Columns
 from mtil.data.huggingface.rows import Place, Rows, Steps, images_at, is_picture
 from mtil.data.survey import Survey, describe, name_for
 from mtil.errors import DatasetError
@@ -37,7 +38,7 @@ class RowsSurvey(Survey):
     places: tuple[Place, ...] = field(default_factory=tuple)
 
 
-def survey(dataset: "Dataset", columns: Columns, path: Path, *, thorough: bool = False) -> list[RowsSurvey]:
+def survey(dataset: "Dataset", columns: ColumnsConfig, path: Path, *, thorough: bool = False) -> list[RowsSurvey]:
     """Walk through a dataset; never raises, whatever is in it.
 
     Args:
@@ -60,7 +61,7 @@ def survey(dataset: "Dataset", columns: Columns, path: Path, *, thorough: bool =
 
 
 def _surveys(
-    dataset: "Dataset", columns: Columns, path: Path, findings: Findings, *, thorough: bool
+    dataset: "Dataset", columns: ColumnsConfig, path: Path, findings: Findings, *, thorough: bool
 ) -> Iterator[RowsSurvey]:
     names = dataset.column_names
     needed = (columns.action, columns.task, *(columns.observations or ()))
@@ -89,9 +90,9 @@ def _places(rows: Rows, findings: Findings) -> dict[int, Place]:
                 findings.of(f"row {episode}").add("has no steps", columns.action)
         return {row: Place(row, count) for row, count in enumerate(steps) if count}
     episode, step = (dense(rows.column(name)) for name in (columns.episode, columns.step))
-    starts = np.flatnonzero(np.diff(episode, prepend=episode[:1] - 1)) if len(episode) else np.array([], int)
+    starts = np.flatnonzero(np.diff(episode, prepend=episode[:1] - 1)).tolist()
     found: dict[int, Place] = {}
-    for start, end in zip(starts.tolist(), [*starts.tolist()[1:], len(episode)], strict=True):
+    for start, end in itertools.pairwise([*starts, len(episode)]):
         number = int(episode[start])
         of_episode = findings.of(f"episode {number}")
         if number in found:

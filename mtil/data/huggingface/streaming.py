@@ -1,0 +1,195 @@
+"""Demonstrations of streams, for data that are larger than the disk: read in order, in portions.
+
+A stream cannot be read at random, and batches are stratified over tasks. So a portion, which is the next so many
+episodes of each stream, is laid down as HDF5 files; batches are drawn from it for so many steps; then the next one
+takes its place. What a portion holds is a function of the streams and its number alone.
+"""
+
+import itertools
+import shutil
+import tempfile
+import weakref
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtil.data.cache import cache_folder
+from mtil.data.config import ColumnsConfig, StreamConfig
+from mtil.data.defects import reading
+from mtil.data.formats import open_tasks
+from mtil.data.hdf5.writing import write_task
+from mtil.data.huggingface.saved import tasks_of
+from mtil.data.huggingface.sources import streams_of
+from mtil.data.task_demos import TaskDemos
+from mtil.errors import DatasetError, OutputError
+
+if TYPE_CHECKING:
+    from datasets import IterableDataset
+
+HELD_OUT = "held_out"
+"""Filter key of the demonstrations that no portion but the first holds, where they validate."""
+
+_Rows = list[dict[str, Any]]
+
+
+class Portions:
+    """Portions of streams, one at a time on the disk, in a folder of the cache that goes when they do.
+
+    Args:
+        streams: By name; a row is a step or an episode. Each portion has to hold every task: where a stream is in order
+            of its tasks, give one for each.
+        columns: Which column is what.
+        episodes: Of each stream in a portion; the last portion of a pass over a stream may have fewer.
+        held_out: Of each task in each stream, its first ones, which only the first portion holds, under `HELD_OUT`.
+    """
+
+    def __init__(
+        self, streams: dict[str, "IterableDataset"], columns: ColumnsConfig, *, episodes: int, held_out: int = 0
+    ) -> None:
+        self._sources = [_Source(name, stream, columns, episodes, held_out) for name, stream in streams.items()]
+        self._columns, self._held_out = columns, held_out
+        try:
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            self._folder = Path(tempfile.mkdtemp(prefix="stream-", dir=cache_folder()))
+        except OSError as error:
+            raise OutputError(f"{cache_folder()}: cannot be written: {error.strerror or error}") from None
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._present: Path | None = None
+        self._tasks: list[str] | None = None
+
+    @staticmethod
+    def of(config: StreamConfig) -> "Portions":
+        """The portions that a configuration names.
+
+        Raises:
+            DatasetError: There are no such streams.
+            OutputError: The cache cannot be written.
+        """
+        streams = streams_of(config.sources)
+        return Portions(streams, config.columns, episodes=config.episodes, held_out=config.held_out)
+
+    def open(self, number: int) -> list[TaskDemos]:
+        """The tasks of a portion; what was opened before is gone from the disk. Those that follow are read soonest.
+
+        Raises:
+            DatasetError: A stream cannot be read, has defects, or lacks a task that the first portion has.
+            OutputError: There is no room.
+        """
+        rows = [source.portion(number) for source in self._sources]
+        folder = self._folder / str(number)
+        for task, episodes in _by_task(self._sources, rows, self._columns).items():
+            _lay_down(folder / f"{task}.hdf5", episodes, held_out=0 if number else self._held_out)
+        found: list[TaskDemos] = [*open_tasks(folder)]
+        self._check_same(number, [task.task.name for task in found])
+        if self._present not in (None, folder):
+            shutil.rmtree(self._present)
+        self._present = folder
+        return found
+
+    def _check_same(self, number: int, tasks: list[str]) -> None:
+        self._tasks = self._tasks or tasks
+        if tasks != self._tasks:
+            named = ", ".join(source.name for source in self._sources)
+            raise DatasetError(
+                f"{named}: portion {number}: expected demonstrations of every task of the first one, "
+                f"{', '.join(self._tasks)}; found {', '.join(tasks)}; take more episodes a portion, or give each task "
+                "a stream of its own"
+            )
+
+
+class _Source:
+    """A stream, from which episodes are taken in order, over and over."""
+
+    def __init__(
+        self, name: str, stream: "IterableDataset", columns: ColumnsConfig, episodes: int, held_out: int
+    ) -> None:
+        self.name = name
+        self._stream, self._columns = stream.decode(False), columns
+        self._episodes, self._held_out = episodes, held_out
+        self._read = iter(self._portions())
+        self._next = 0
+
+    def portion(self, number: int) -> list[_Rows]:
+        """The rows of each episode of a portion."""
+        if number < self._next:
+            self._read, self._next = iter(self._portions()), 0
+        while self._next < number:
+            self._advance()
+        return self._advance()
+
+    @property
+    def features(self) -> Any:
+        """Of its rows, if it knows them."""
+        return self._stream.features
+
+    def _advance(self) -> list[_Rows]:
+        with reading(Path(self.name)):
+            found = next(self._read)
+        self._next += 1
+        return found
+
+    def _portions(self) -> Iterator[list[_Rows]]:
+        """Without end. What is held out is in the first portion, and in no other."""
+        withheld: Counter[Any] | None = None
+        while True:
+            count, found = Counter[Any](), []
+            for episode in self._episodes_once():
+                task = episode[0].get(self._columns.task)
+                count[task] += 1
+                if withheld is not None and count[task] <= withheld[task]:
+                    continue
+                found.append(episode)
+                if len(found) == self._episodes:
+                    yield found
+                    found, withheld = [], withheld or _withheld(count, self._held_out)
+            if not count:
+                raise DatasetError("expected episodes, found none")
+            if found:
+                yield found
+            withheld = withheld or _withheld(count, self._held_out)
+
+    def _episodes_once(self) -> Iterator[_Rows]:
+        """One pass: the rows of each episode."""
+        number, rows = None, []
+        for row in self._stream:
+            episode = row.get(self._columns.episode)
+            if rows and (episode is None or episode != number):
+                yield rows
+                rows = []
+            number = episode
+            rows.append(row)
+        if rows:
+            yield rows
+
+
+def _withheld(count: Counter[Any], held_out: int) -> Counter[Any]:
+    """How many of each task's episodes the first portion holds that no other has."""
+    return Counter({task: min(found, held_out) for task, found in count.items()})
+
+
+def _by_task(
+    sources: Sequence[_Source], rows: Sequence[list[_Rows]], columns: ColumnsConfig
+) -> dict[str, list[TaskDemos]]:
+    """By name of a task, its demonstrations, of each stream apart."""
+    from datasets import Dataset
+
+    found: dict[str, list[TaskDemos]] = {}
+    for source, episodes in zip(sources, rows, strict=True):
+        if columns.episode in episodes[0][0]:  # which may be the same in another pass
+            numbered = [{**row, columns.episode: n} for n, episode in enumerate(episodes) for row in episode]
+        else:
+            numbered = [row for episode in episodes for row in episode]
+        with reading(Path(source.name)):
+            for task in tasks_of(Dataset.from_list(numbered, features=source.features), columns, name=source.name):
+                found.setdefault(task.task.name, []).append(task)
+    return found
+
+
+def _lay_down(path: Path, demonstrations: Sequence[TaskDemos], *, held_out: int) -> None:
+    """Write a task's demonstrations of all streams; of each stream, the first are held out."""
+    first, names = demonstrations[0], itertools.count()
+    own = [[next(names) for _ in each.demos] for each in demonstrations]
+    masks = {HELD_OUT: [index for indices in own for index in indices[:held_out]]} if held_out else {}
+    episodes = (episode for each in demonstrations for episode in each.episodes())
+    write_task(path, first.task, episodes, env_args=first.env_args, masks=masks)

@@ -1,0 +1,224 @@
+"""Streams in portions: what each holds, how much of it is on the disk, and what is drawn from it."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset, IterableDataset
+from hf_rows import episode_of, steps_of
+from pydantic import ValidationError
+
+from mtil.data.batch import Batch
+from mtil.data.config import ColumnsConfig, DataConfig
+from mtil.data.datamodule import DemoDataModule
+from mtil.data.huggingface.streaming import HELD_OUT, Portions
+from mtil.data.task_demos import TaskDemos
+from mtil.errors import ConfigError, DatasetError
+
+LENGTHS = (4, 3, 5, 2, 6, 3, 4, 2, 5, 3)
+MIXED = (0, 1) * 5
+LIFT, PUSH = "lift-the-cube", "push-it"
+
+
+def parquet(folder: Path, lengths: Sequence[int], tasks: Sequence[int], *, first: int = 0) -> str:
+    folder.mkdir()
+    rows = steps_of(lengths, tasks, first=first)
+    half = len(rows) // 2
+    rows.select(range(half)).to_parquet(str(folder / "0.parquet"))  # an episode may lie in two files
+    rows.select(range(half, len(rows))).to_parquet(str(folder / "1.parquet"))
+    return str(folder)
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> str:
+    """A stream of ten episodes, of two tasks in turns."""
+    return parquet(tmp_path / "one", LENGTHS, MIXED)
+
+
+def stream(rows: Dataset) -> IterableDataset:
+    return rows.to_iterable_dataset()
+
+
+def portions(rows: Dataset, episodes: int, held_out: int = 0) -> Portions:
+    return Portions({"one": stream(rows)}, ColumnsConfig(), episodes=episodes, held_out=held_out)
+
+
+def lengths(tasks: Sequence[TaskDemos]) -> dict[str, tuple[int, ...]]:
+    return {task.task.name: task.lengths for task in tasks}
+
+
+def test_portions_follow_each_other_and_begin_anew() -> None:
+    found = portions(steps_of(LENGTHS, MIXED), 4)
+    expected = [
+        {LIFT: (4, 5), PUSH: (3, 2)},
+        {LIFT: (6, 4), PUSH: (3, 2)},
+        {LIFT: (5,), PUSH: (3,)},
+    ]
+    assert [lengths(found.open(number)) for number in range(5)] == [*expected, *expected[:2]]
+
+
+def test_a_portion_is_a_function_of_its_number() -> None:
+    rows = steps_of(LENGTHS, MIXED)
+    for number in (3, 1, 2):
+        found, fresh = portions(rows, 4), portions(rows, 4)
+        for earlier in range(number):
+            found.open(earlier)
+        pairs = zip(found.open(number), fresh.open(number), strict=True)
+        for one, other in pairs:
+            assert all(a.equals(b) for a, b in zip(one.episodes(), other.episodes(), strict=True))
+
+
+def test_what_is_read_is_what_is_in_the_stream() -> None:
+    streamed = portions(steps_of(LENGTHS, MIXED), 4)
+    lift, push = streamed.open(1)
+    for task, numbers in ((lift, (4, 6)), (push, (5, 7))):
+        for number, found in zip(numbers, task.episodes(), strict=True):
+            assert found.equals(episode_of(number, LENGTHS[number]))
+
+
+def test_rows_may_be_episodes() -> None:
+    """Here they are read the same."""
+    grouped: dict[int, dict[str, Any]] = {}
+    table: Any = steps_of(LENGTHS, MIXED).with_format("arrow")[:]
+    for row in table.to_pylist():
+        episode = grouped.setdefault(row["episode_index"], {"task": row["task"], "action": [], "state": [], "top": []})
+        for key in ("action", "state", "top"):
+            episode[key].append(row[key])
+    told = [{**episode, "task": ("lift the cube", "push it")[episode["task"]]} for episode in grouped.values()]
+    rows = portions(Dataset.from_list(told), 4)
+    assert lengths(rows.open(1)) == {LIFT: (6, 4), PUSH: (3, 2)}
+
+
+def test_what_is_held_out_is_in_the_first_portion_alone() -> None:
+    """The first of each task; in every pass."""
+    found = portions(steps_of(LENGTHS, MIXED), 4, held_out=1)
+    first = found.open(0)
+    assert [task.masks[HELD_OUT] for task in first] == [("demo_0",), ("demo_0",)]
+    assert lengths(first) == {LIFT: (4, 5), PUSH: (3, 2)}
+    later = [found.open(number) for number in range(1, 6)]
+    assert all(not task.masks for tasks in later for task in tasks)
+    assert [lengths(tasks) for tasks in later] == [
+        {LIFT: (6, 4), PUSH: (3, 2)},
+        {LIFT: (5,), PUSH: (3,)},
+        {LIFT: (5, 6), PUSH: (2, 3)},
+        {LIFT: (4, 5), PUSH: (2, 3)},
+        {LIFT: (5, 6), PUSH: (2, 3)},
+    ]
+
+
+def test_one_portion_at_a_time_is_on_the_disk(own_cache: Path) -> None:
+    found = portions(steps_of(LENGTHS, MIXED), 2)
+    for number in range(4):
+        found.open(number)
+        assert len(list(own_cache.rglob("*.hdf5"))) == 2
+        assert len(list(own_cache.glob("*/*"))) == 1
+    other = portions(steps_of(LENGTHS, MIXED), 2)
+    other.open(0)
+    assert len(list(own_cache.rglob("*.hdf5"))) == 4
+    del other
+    del found
+    assert not list(own_cache.rglob("*"))
+
+
+def test_each_portion_has_every_task() -> None:
+    ordered = portions(steps_of((3,) * 6, (0, 0, 1, 0, 0, 0)), 3)
+    ordered.open(0)
+    expected = (
+        r"one: portion 1: expected demonstrations of every task of the first one, lift-the-cube, push-it; found lift"
+    )
+    with pytest.raises(DatasetError, match=expected):
+        ordered.open(1)
+    apart = {"lift": stream(steps_of((3, 4, 5), (0,) * 3)), "push": stream(steps_of((2, 6), (1,) * 2))}
+    found = Portions(apart, ColumnsConfig(), episodes=1)
+    assert [lengths(found.open(number)) for number in range(4)] == [
+        {LIFT: (3,), PUSH: (2,)},
+        {LIFT: (4,), PUSH: (6,)},
+        {LIFT: (5,), PUSH: (2,)},
+        {LIFT: (3,), PUSH: (6,)},
+    ]
+
+
+def module(sources: Sequence[str], **stream: Any) -> DemoDataModule:
+    settings = {"sources": sources, "episodes": 4, "steps": 3, "held_out": 1} | stream
+    config = DataConfig.model_validate({"stream": settings, "batch_size": 6, "observations": ["state", "top"]})
+    return DemoDataModule(config, history=2, chunk=2, kinds={"one_hot": 1.0}, seed=0)
+
+
+def batches(data: DemoDataModule, count: int) -> list[Batch]:
+    return list(itertools.islice(iter(data.train_dataloader()), count))
+
+
+def test_batches_are_stratified_whatever_portion_they_are_from(one: str) -> None:
+    data = module([one])
+    assert (len(data.validation), len(data.train)) == (4 + 3, 5 + 2)
+    found = batches(data, 12)
+    assert all(batch.task.bincount().tolist() == [3, 3] for batch in found)
+    second = episode_of(4, 6).actions.tolist() + episode_of(6, 4).actions.tolist()
+    lifted = torch.cat([batch.actions[batch.task == 0, 0] for batch in found[3:6]])
+    assert all(action in second for action in lifted.tolist())
+
+
+def test_a_run_that_goes_on_sees_the_batches_that_it_would_have(one: str) -> None:
+    expected, data = batches(module([one]), 9), module([one])
+
+    class AtStepFive:
+        global_step, accumulate_grad_batches, global_rank, world_size = 5, 1, 0, 1
+
+    data.trainer = AtStepFive()  # type: ignore[assignment]
+    for found, batch in zip(batches(data, 4), expected[5:], strict=True):
+        for key in ("state", "top"):
+            assert torch.equal(found.observations[key], batch.observations[key])
+        assert torch.equal(found.actions, batch.actions)
+
+
+def test_statistics_are_of_the_first_portion(one: str) -> None:
+    data = module([one])
+    trained = np.concatenate([episode_of(number, LENGTHS[number]).actions for number in (2, 3)])
+    torch.testing.assert_close(data.statistics["actions"].mean, torch.from_numpy(trained.mean(0)))
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        (
+            ["nowhere/*.parquet"],
+            r"nowhere/\*\.parquet: data\.stream: expected parquet files, a folder of them, or OWNER",
+        ),
+        (["one/0.parquet", "damaged.parquet"], "damaged.parquet: cannot be read"),
+    ],
+)
+def test_streams_that_cannot_be_read(
+    one: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(DatasetError, match=message):
+        module(sources)
+
+
+def test_a_chunk_that_no_episode_of_the_first_portion_has(one: str) -> None:
+    with pytest.raises(ConfigError, match=r"policy\.chunk"):
+        DemoDataModule(
+            DataConfig.model_validate({"stream": {"sources": [one], "episodes": 2}}),
+            history=1,
+            chunk=50,
+            kinds={"one_hot": 1.0},
+            seed=0,
+        )
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"path": "a"}, "found path and stream; path=null to train on the other"),
+        ({"num_workers": 1}, "stream: expected no rehearsal, and num_workers=0"),
+        ({"train_mask": "train"}, r"stream: expected no masks: stream\.held_out"),
+    ],
+)
+def test_what_does_not_go_with_a_stream(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        DataConfig.model_validate({"stream": {"sources": ["a"]}, **config})
