@@ -14,7 +14,9 @@ import typer.main
 from typer.testing import CliRunner
 
 from mtil.cli import app
+from mtil.config import load
 from mtil.data.formats import open_tasks
+from mtil.training.config import ExperimentConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -57,6 +59,12 @@ def test_every_place_is_one_that_there_is(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
     named = re.findall(r"`((?:mtil|tests|scripts)/[\w/.-]+)`", text)
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_configuration_is_valid(page: Path) -> None:
+    for block in re.findall(r"```yaml\n(data:.*?|suite:.*?\ndata:.*?)```", page.read_text(), re.DOTALL):
+        load(ExperimentConfig, block)
 
 
 def run(line: str, *more: str) -> None:
