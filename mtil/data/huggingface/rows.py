@@ -18,6 +18,7 @@ from mtil.data.defects import reading
 from mtil.data.huggingface.arrays import dense, lists_of, picture_bytes
 from mtil.data.images import Encoded, Stamp
 from mtil.data.pictures import decoded, picture_shape
+from mtil.errors import DatasetError
 from mtil.types import FeatureSpec
 
 if TYPE_CHECKING:
@@ -148,8 +149,12 @@ class RowImages(Encoded):
     rows: Rows = field(repr=False, compare=False)
 
     def read(self, steps: Int[np.ndarray, " N"]) -> UInt8[np.ndarray, "N h w 3"]:
-        with reading(self.file, self.column):
-            return self.rows.images(self.column, Place(self.row, self.steps), steps, self.shape)
+        try:
+            with reading(self.file, self.column):
+                return self.rows.images(self.column, Place(self.row, self.steps), steps, self.shape)
+        except DatasetError as error:  # of a picture, which does not know where it came from
+            where = f"{self.file}: {self.column}: "
+            raise DatasetError(where + str(error).removeprefix(where)) from None
 
 
 def images_at(rows: Rows, place: Place, name: str, feature: FeatureSpec) -> RowImages:

@@ -68,6 +68,7 @@ def _surveys(
     missing = [name for name in needed if name not in names]
     if missing:
         raise DatasetError(f"expected a column {missing[0]!r}, found {', '.join(names)}")
+    dataset.data.table.validate(full=True)  # it may be mapped: offsets that lead astray would kill the process
     rows = Rows.of(dataset, columns, path)
     if isinstance(rows, Steps) and columns.step not in names:
         raise DatasetError(f"expected a column {columns.step!r} beside {columns.episode!r}, found {', '.join(names)}")

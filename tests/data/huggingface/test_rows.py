@@ -1,5 +1,6 @@
 """What is found in rows: tasks and their episodes, and every defect."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,3 +159,18 @@ def test_whole_numbers_are_no_words(rows: Dataset) -> None:
     numbers = rows.cast_column("task", Value("int64"))
     with pytest.raises(DatasetError, match="task: row 0: expected a task's sentence or name, found 0"):
         tasks_of(numbers)
+
+
+def test_no_damage_makes_an_inspection_raise(rows: Dataset, tmp_path: Path) -> None:
+    """Nor ends the process: what is mapped is checked before it is followed."""
+    rows.save_to_disk(str(tmp_path / "saved"))
+    path = next((tmp_path / "saved").glob("*.arrow"))
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for number in range(40):
+        content = bytearray(whole)
+        for at in rng.integers(0, len(content), 4):
+            content[at] = rng.integers(0, 256)
+        damaged = tmp_path / f"damaged-{number}"  # what is mapped must not change
+        shutil.copytree(tmp_path / "saved", damaged)
+        (damaged / path.name).write_bytes(content[: rng.integers(len(content) // 2, len(content) + 1)])
+        inspect(damaged)
