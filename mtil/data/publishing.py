@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mtil.data.card import dataset_card
 from mtil.data.formats import is_lerobot, surveys
-from mtil.data.hdf5.task_file import task_files
+from mtil.data.hdf5.task_file import holds_a_task, task_files
 from mtil.data.lerobot.info import VERSION
 from mtil.data.sources import HDF5, LEROBOT
 from mtil.data.survey import conflicts, refuse
@@ -38,6 +38,9 @@ def push_dataset(source: Path, name: HubName, *, private: bool = False) -> str:
         [defect for each in found for defect in each.defects] + conflicts(found), hint=f"see `mtil inspect {source}`"
     )
     lerobot = is_lerobot(source)
+    if not lerobot and source.is_dir() and not any(map(holds_a_task, source.iterdir())):
+        hint = f"convert it first: mtil convert {source} DIR --to lerobot"
+        raise DatasetError(f"{source}: expected HDF5 files or a LeRobot dataset to push, found another format; {hint}")
     own = source / CARD
     return push(
         name,

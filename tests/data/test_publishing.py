@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 import pytest
 import yaml
+from hf_rows import steps_of
 from hub_server import HubServer
 
 from mtil.data.conversion import convert
@@ -69,3 +70,11 @@ def test_defects_and_strangers_are_refused(hub: HubServer, opposites: Path, tmp_
     push_dataset(tmp_path / "lerobot", NAME)
     with pytest.raises(HubError, match=r"acme/kitchen: expected a dataset of this format .*, found data/"):
         push_dataset(opposites, NAME)
+
+
+def test_what_the_hub_is_not_given_as_it_is_is_converted_first(hub: HubServer, tmp_path: Path) -> None:
+    steps_of((4, 3), (0, 1)).save_to_disk(str(tmp_path / "saved"))
+    with pytest.raises(
+        DatasetError, match=r"found another format; convert it first: mtil convert .*saved DIR"
+    ):
+        push_dataset(tmp_path / "saved", HubName("acme/rows"))
