@@ -74,10 +74,14 @@ def _surveys(
         raise DatasetError(f"expected a column {columns.step!r} beside {columns.episode!r}, found {', '.join(names)}")
     places = _places(rows, findings)
     told = _told(dataset, rows, places, findings)
+    sentences = {
+        name: tuple(dict.fromkeys(s for n, s in told.values() if n == name and s)) for name, _ in told.values()
+    }
     observed = [name for name in columns.observations or names if name not in columns.own]
     seen = [name for name in observed if _is_observation(rows, name, findings, named=columns.observations is not None)]
-    for task in dict.fromkeys(told.values()):
-        own = {episode: places[episode] for episode in told if told[episode] == task}
+    for name in sentences:
+        own = {episode: places[episode] for episode in told if told[episode][0] == name}
+        task = _task(name, sentences[name])
         yield _of_task(task, rows, own, seen, findings, thorough=thorough)
 
 
@@ -142,7 +146,8 @@ def _is_observation(rows: Rows, name: str, findings: Findings, *, named: bool) -
     """Whether a column holds a vector or an image a step; notes, or defects of one that was named, tell of others."""
     stored = rows.dataset.data.schema.field(name).type
     nested = _depth(stored) - (not isinstance(rows, Steps))
-    if nested in (1, 3) or (nested == 0 and is_picture(_leaf(stored))):
+    leaf = _leaf(stored)
+    if (nested in (1, 3) and _is_number(leaf)) or (nested == 0 and is_picture(leaf)):
         return True
     message = "one number or word a step, of shape (T,)" if nested == 0 else f"values of type {stored}"
     if named:
@@ -150,6 +155,10 @@ def _is_observation(rows: Rows, name: str, findings: Findings, *, named: bool) -
     else:
         findings.note(f"not read: {message}", name)
     return False
+
+
+def _is_number(stored: pa.DataType) -> bool:
+    return pa.types.is_integer(stored) or pa.types.is_floating(stored) or pa.types.is_boolean(stored)
 
 
 def _depth(stored: pa.DataType | Any) -> int:
@@ -166,7 +175,7 @@ def _leaf(stored: pa.DataType | Any) -> pa.DataType:
 
 
 def _of_task(
-    told: tuple[str, str | None],
+    task: Task,
     rows: Rows,
     places: Mapping[int, Place],
     seen: list[str],
@@ -174,7 +183,6 @@ def _of_task(
     *,
     thorough: bool,
 ) -> RowsSurvey:
-    task = _task(*told)
     own = Findings(findings.file, notes=findings.notes)
     extent, features = Extent(), {}
     columns = {**{key: key for key in seen}, ACTIONS: rows.columns.action}
@@ -208,11 +216,11 @@ def _of_task(
     )
 
 
-def _task(words: str, sentence: str | None) -> Task:
-    """Told by a name, and perhaps a sentence beside it; or by a sentence, for which it is named."""
-    if sentence is None and " " in words.strip():
+def _task(words: str, sentences: tuple[str, ...]) -> Task:
+    """Told by a name, and perhaps sentences beside it; or by a sentence, for which it is named."""
+    if not sentences and " " in words.strip():
         return Task(name_for(words), (words,))
-    return Task(words.replace("/", "-"), () if sentence is None else (sentence,))
+    return Task(words.replace("/", "-"), sentences)
 
 
 def _checked(

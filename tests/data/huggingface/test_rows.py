@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict, Image, Value, concatenate_datasets
+from datasets import Dataset, DatasetDict, Features, Image, List, Value, concatenate_datasets
 from hf_rows import SENTENCES, episode_of, steps_of
 
 from mtil.data.config import ColumnsConfig
@@ -174,3 +174,37 @@ def test_no_damage_makes_an_inspection_raise(rows: Dataset, tmp_path: Path) -> N
         shutil.copytree(tmp_path / "saved", damaged)
         (damaged / path.name).write_bytes(content[: rng.integers(len(content) // 2, len(content) + 1)])
         inspect(damaged)
+
+
+@pytest.mark.parametrize("column", ["action", "task"])
+def test_a_damaged_offset_is_refused_and_ends_no_process(tmp_path: Path, column: str) -> None:
+    """Of the list of an action, or of the words of a task; Arrow itself would read whatever lies there."""
+    lists = {"action": List(Value("float32")), "state": List(Value("float32")), "task": Value("string")}
+    numbers = {"episode_index": Value("int64"), "frame_index": Value("int64")}
+    one = {"episode_index": 0, "task": "a", "action": [0.5, 0.5], "state": [0.0, 1.0, 2.0]}
+    rows = [{**one, "frame_index": step} for step in range(99)]
+    Dataset.from_list(rows, features=Features(lists | numbers)).save_to_disk(str(tmp_path / "saved"))
+    (file,) = (tmp_path / "saved").glob("*.arrow")
+    width = {"action": 2, "task": 1}[column]
+    offsets = np.arange(100, dtype=np.int32) * width
+    damaged = offsets.copy()
+    damaged[70] = 10**8
+    content = file.read_bytes()
+    assert content.count(offsets.tobytes()) == 1
+    file.write_bytes(content.replace(offsets.tobytes(), damaged.tobytes()))
+    assert "Offset invariant failure" in str(inspect(tmp_path / "saved").defects[0])
+
+
+def test_words_beside_are_no_observation(rows: Dataset) -> None:
+    (lift, _) = tasks_of(rows.add_column("tags", [["easy", "red"]] * len(rows)))
+    assert lift.observations.keys() == {"state", "top"}
+    assert any(note.startswith("tags (not read: values of type list") for note in lift.unread())
+
+
+def test_a_named_task_may_be_told_in_several_sentences() -> None:
+    """As they come, each once."""
+    told = ("lift it", "raise it", "lift it")
+    one = {"task": "lift", "action": [0.5], "state": [0.0, 1.0], "frame_index": 0}
+    rows = [{**one, "episode_index": episode, "instruction": sentence} for episode, sentence in enumerate(told)]
+    (task,) = tasks_of(Dataset.from_list(rows))
+    assert (task.task, task.lengths) == (Task("lift", ("lift it", "raise it")), (1, 1, 1))
