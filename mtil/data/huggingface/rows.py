@@ -4,7 +4,7 @@ Legend: T time steps, N images, h x w pixels.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int, Shaped, UInt8
 
+from mtil.data.cache import digest
 from mtil.data.config import ColumnsConfig
 from mtil.data.defects import reading
 from mtil.data.huggingface.arrays import dense, lists_of, picture_bytes
@@ -60,12 +61,17 @@ class Rows(ABC):
         return str(self.dataset._fingerprint)
 
     def stamp(self) -> Stamp:
-        """Of the first file that holds rows; of what is in memory, always the same."""
-        files = self.dataset.cache_files
-        if not files:
-            return Stamp(0, 0, 0, 0)
-        with reading(Path(files[0]["filename"])):
-            return Stamp.of(Path(files[0]["filename"]))
+        """Of all files that hold rows, taken together; of what is in memory, always the same."""
+        return _together(Path(each["filename"]) for each in self.dataset.cache_files)
+
+    def beside(self, name: str, place: Place) -> Stamp:
+        """Of the files that an episode's pictures lie in, where these are not in the rows; of those that are there."""
+        cells = self.cells(name, place)
+        if not is_picture(cells.type):
+            return _together(())
+        inside, paths = cells.field("bytes").is_valid().to_pylist(), cells.field("path").to_pylist()
+        outside = (Path(path) for held, path in zip(inside, paths, strict=True) if path and not held)
+        return _together(path for path in outside if path.is_file())
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A whole column."""
@@ -88,12 +94,12 @@ class Rows(ABC):
         """
 
     @abstractmethod
-    def cell(self, name: str, place: Place) -> pa.Array:
-        """A column's cell of an episode's first step, in an array of one."""
+    def cells(self, name: str, place: Place) -> pa.Array:
+        """A column's cells of an episode, one a step."""
 
     def image_shape(self, name: str, place: Place) -> tuple[int, ...]:
         """Of an episode's first image."""
-        cell = self.cell(name, place)
+        cell = self.cells(name, Place(place.row, 1))[:1]
         if pa.types.is_struct(cell.type):
             return picture_shape(picture_bytes(cell[0].as_py()))
         return dense(cell).shape[1:]
@@ -109,8 +115,8 @@ class Steps(Rows):
         rows = self.dataset.select_columns([name])[(place.row + steps).tolist()][name]
         return _pictures(rows.combine_chunks(), shape)
 
-    def cell(self, name: str, place: Place) -> pa.Array:
-        return self.dataset.select_columns([name])[place.row : place.row + 1][name].combine_chunks()
+    def cells(self, name: str, place: Place) -> pa.Array:
+        return self.dataset.select_columns([name])[place.row : place.row + place.steps][name].combine_chunks()
 
 
 class Episodes(Rows):
@@ -122,8 +128,8 @@ class Episodes(Rows):
     def images(self, name: str, place: Place, steps: Int[np.ndarray, " N"], shape: Sequence[int]) -> np.ndarray:
         return _pictures(self._steps(name, place).take(pa.array(steps)), shape)
 
-    def cell(self, name: str, place: Place) -> pa.Array:
-        return self._steps(name, place)[:1]
+    def cells(self, name: str, place: Place) -> pa.Array:
+        return self._steps(name, place)
 
     def _steps(self, name: str, place: Place) -> pa.Array:
         (steps,) = lists_of(self.dataset.select_columns([name])[place.row : place.row + 1][name])
@@ -139,6 +145,7 @@ class RowImages(Encoded):
         column: Which.
         row: The episode's first.
         shape: That they are expected to have, (h, w, 3).
+        beside: Stamp of the files that they lie in, where these are not in the rows.
         rows: Where they are.
     """
 
@@ -146,11 +153,14 @@ class RowImages(Encoded):
     column: str
     row: int
     shape: tuple[int, ...]
+    beside: Stamp
     rows: Rows = field(repr=False, compare=False)
 
     def read(self, steps: Int[np.ndarray, " N"]) -> UInt8[np.ndarray, "N h w 3"]:
         try:
             with reading(self.file, self.column):
+                if self.rows.stamp() != self.stamp:
+                    raise DatasetError("changed since the dataset was opened")
                 return self.rows.images(self.column, Place(self.row, self.steps), steps, self.shape)
         except DatasetError as error:  # of a picture, which does not know where it came from
             where = f"{self.file}: {self.column}: "
@@ -160,12 +170,25 @@ class RowImages(Encoded):
 def images_at(rows: Rows, place: Place, name: str, feature: FeatureSpec) -> RowImages:
     """Where the images of an episode lie."""
     stamp, print_ = rows.stamp(), rows.fingerprint
-    return RowImages(rows.path, stamp, place.steps, print_, name, place.row, feature.shape, rows)
+    beside = rows.beside(name, place)
+    return RowImages(rows.path, stamp, place.steps, print_, name, place.row, feature.shape, beside, rows)
 
 
 def is_picture(stored: pa.DataType | Any) -> bool:
     """Whether cells are pictures as `datasets.Image` stores them."""
     return pa.types.is_struct(stored) and {field.name for field in stored} == {"bytes", "path"}
+
+
+def _together(files: Iterable[Path]) -> Stamp:
+    """One stamp for several files, which changes when that of one of them does."""
+    found = []
+    for file in files:
+        with reading(file):
+            found.append(Stamp.of(file))
+    if not found:
+        return Stamp(0, 0, 0, 0)
+    first, told = found[0], int(digest(*found)[:15], 16)
+    return first if len(found) == 1 else Stamp(first.device, first.inode, sum(each.size for each in found), told)
 
 
 def _pictures(cells: pa.Array, shape: Sequence[int]) -> UInt8[np.ndarray, "N h w 3"]:

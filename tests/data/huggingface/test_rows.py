@@ -1,5 +1,6 @@
 """What is found in rows: tasks and their episodes, and every defect."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict, Features, Image, List, Value, concatenate_datasets
-from hf_rows import SENTENCES, episode_of, steps_of
+from hf_rows import SENTENCES, episode_of, png, steps_of
 
 from mtil.data.config import ColumnsConfig
 from mtil.data.formats import open_tasks
+from mtil.data.frames import Frames
 from mtil.data.huggingface.saved import tasks_of
 from mtil.data.inspection import inspect
 from mtil.data.store import DemoStore
@@ -208,3 +210,27 @@ def test_a_named_task_may_be_told_in_several_sentences() -> None:
     rows = [{**one, "episode_index": episode, "instruction": sentence} for episode, sentence in enumerate(told)]
     (task,) = tasks_of(Dataset.from_list(rows))
     assert (task.task, task.lengths) == (Task("lift", ("lift it", "raise it")), (1, 1, 1))
+
+
+def test_any_of_its_files_that_changes_is_noticed(rows: Dataset, tmp_path: Path) -> None:
+    rows.save_to_disk(str(tmp_path / "saved"), num_shards=2)
+    for file in sorted((tmp_path / "saved").glob("*.arrow")):
+        task = open_tasks(tmp_path / "saved")[0]
+        images, before = Frames([task], "top", decoding="on_the_fly"), task.stamp()
+        os.utime(file, ns=(0, 1))
+        assert task.stamp() != before
+        with pytest.raises(DatasetError, match="saved: top: changed since the dataset was opened"):
+            images.take(np.array([[0]]))
+
+
+def test_what_was_decoded_of_a_picture_that_has_changed_is_not_used(tmp_path: Path) -> None:
+    def picture(value: int) -> None:
+        (tmp_path / "eye.png").write_bytes(png(np.full((4, 4, 3), value, np.uint8))["bytes"] or b"")
+
+    cell = {"bytes": None, "path": str(tmp_path / "eye.png")}
+    row = {"episode_index": 0, "frame_index": 0, "task": "a", "action": [0.5], "eye": cell}
+    numbers = {"episode_index": Value("int64"), "frame_index": Value("int64"), "action": List(Value("float32"))}
+    found = Dataset.from_list([row], features=Features({**numbers, "task": Value("string"), "eye": Image()}))
+    for value in (1, 2):
+        picture(value)
+        assert int(Frames(tasks_of(found), "eye").take(np.array([[0]])).max()) == value
