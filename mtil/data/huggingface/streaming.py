@@ -12,25 +12,30 @@ import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pyarrow as pa
 
 from mtil.data.cache import cache_folder
 from mtil.data.config import ColumnsConfig, StreamConfig
 from mtil.data.defects import reading
 from mtil.data.formats import open_tasks
 from mtil.data.hdf5.writing import write_task
+from mtil.data.huggingface.arrays import dense
 from mtil.data.huggingface.saved import tasks_of
 from mtil.data.huggingface.sources import streams_of
 from mtil.data.task_demos import TaskDemos
 from mtil.errors import DatasetError, OutputError
 
 if TYPE_CHECKING:
-    from datasets import IterableDataset
+    from datasets import Dataset, Features, IterableDataset
 
 HELD_OUT = "held_out"
 """Filter key of the demonstrations that no portion but the first holds, where they validate."""
 
-_Rows = list[dict[str, Any]]
+_AT_ONCE = 64
+"""Rows that are read before they are handed on."""
 
 
 class Portions:
@@ -78,8 +83,8 @@ class Portions:
         """
         rows = [source.portion(number) for source in self._sources]
         folder = self._folder / str(number)
-        for task, episodes in _by_task(self._sources, rows, self._columns).items():
-            _lay_down(folder / f"{task}.hdf5", episodes, held_out=0 if number else self._held_out)
+        for place, episodes in enumerate(_by_task(self._sources, rows, self._columns).values()):
+            _lay_down(folder / f"{place:06d}.hdf5", episodes, held_out=0 if number else self._held_out)
         found: list[TaskDemos] = [*open_tasks(folder)]
         self._check_same(number, [task.task.name for task in found])
         if self._present not in (None, folder):
@@ -105,62 +110,79 @@ class _Source:
         self, name: str, stream: "IterableDataset", columns: ColumnsConfig, episodes: int, held_out: int
     ) -> None:
         self.name = name
-        self._stream, self._columns = stream.decode(False), columns
+        self._stream, self._columns = stream.with_format("arrow"), columns  # so that pictures stay encoded
         self._episodes, self._held_out = episodes, held_out
         self._read = iter(self._portions())
         self._next = 0
+        self._period: int | None = None  # portions of a pass, once all that follow are alike
 
-    def portion(self, number: int) -> list[_Rows]:
+    def portion(self, number: int) -> list[pa.Table]:
         """The rows of each episode of a portion."""
         if number < self._next:
             self._read, self._next = iter(self._portions()), 0
         while self._next < number:
-            self._advance()
+            if self._period is not None:
+                self._next += (number - self._next) // self._period * self._period
+            if self._next < number:
+                self._advance()
         return self._advance()
 
     @property
-    def features(self) -> Any:
+    def features(self) -> "Features | None":
         """Of its rows, if it knows them."""
         return self._stream.features
 
-    def _advance(self) -> list[_Rows]:
+    def _advance(self) -> list[pa.Table]:
         with reading(Path(self.name)):
             found = next(self._read)
         self._next += 1
         return found
 
-    def _portions(self) -> Iterator[list[_Rows]]:
+    def _portions(self) -> Iterator[list[pa.Table]]:
         """Without end. What is held out is in the first portion, and in no other."""
         withheld: Counter[Any] | None = None
         while True:
+            alike, portions = withheld is not None or not self._held_out, 0
             count, found = Counter[Any](), []
             for episode in self._episodes_once():
-                task = episode[0].get(self._columns.task)
+                task = self._task(episode)
                 count[task] += 1
                 if withheld is not None and count[task] <= withheld[task]:
                     continue
                 found.append(episode)
                 if len(found) == self._episodes:
                     yield found
-                    found, withheld = [], withheld or _withheld(count, self._held_out)
+                    found, withheld, portions = [], withheld or _withheld(count, self._held_out), portions + 1
             if not count:
                 raise DatasetError("expected episodes, found none")
             if found:
                 yield found
+                portions += 1
             withheld = withheld or _withheld(count, self._held_out)
+            self._period = portions if alike and portions else None
 
-    def _episodes_once(self) -> Iterator[_Rows]:
+    def _task(self, episode: pa.Table) -> Any:
+        return episode[self._columns.task][0].as_py() if self._columns.task in episode.column_names else None
+
+    def _episodes_once(self) -> Iterator[pa.Table]:
         """One pass: the rows of each episode."""
-        number, rows = None, []
-        for row in self._stream:
-            episode = row.get(self._columns.episode)
-            if rows and (episode is None or episode != number):
-                yield rows
-                rows = []
-            number = episode
-            rows.append(row)
-        if rows:
-            yield rows
+        name, number, parts = self._columns.episode, None, []
+        for rows in cast("Iterator[pa.Table]", self._stream.iter(batch_size=_AT_ONCE)):
+            if name not in rows.column_names:
+                yield from (rows.slice(row, 1) for row in range(len(rows)))
+                continue
+            if rows[name].null_count:
+                raise DatasetError(f"{self.name}: {name}: expected an episode's number in each row, found none")
+            told = dense(rows[name])
+            starts = [0, *(np.flatnonzero(np.diff(told)) + 1).tolist()]
+            for start, end in itertools.pairwise([*starts, len(told)]):
+                if parts and told[start] != number:
+                    yield pa.concat_tables(parts, promote_options="permissive")
+                    parts = []
+                number = told[start]
+                parts.append(rows.slice(start, end - start))
+        if parts:
+            yield pa.concat_tables(parts, promote_options="permissive")
 
 
 def _withheld(count: Counter[Any], held_out: int) -> Counter[Any]:
@@ -169,21 +191,27 @@ def _withheld(count: Counter[Any], held_out: int) -> Counter[Any]:
 
 
 def _by_task(
-    sources: Sequence[_Source], rows: Sequence[list[_Rows]], columns: ColumnsConfig
+    sources: Sequence[_Source], portions: Sequence[list[pa.Table]], columns: ColumnsConfig
 ) -> dict[str, list[TaskDemos]]:
-    """By name of a task, its demonstrations, of each stream apart."""
-    from datasets import Dataset
-
+    """By name of a task, its demonstrations, of each stream apart; names in order."""
     found: dict[str, list[TaskDemos]] = {}
-    for source, episodes in zip(sources, rows, strict=True):
-        if columns.episode in episodes[0][0]:  # which may be the same in another pass
-            numbered = [{**row, columns.episode: n} for n, episode in enumerate(episodes) for row in episode]
-        else:
-            numbered = [row for episode in episodes for row in episode]
+    for source, episodes in zip(sources, portions, strict=True):
         with reading(Path(source.name)):
-            for task in tasks_of(Dataset.from_list(numbered, features=source.features), columns, name=source.name):
+            for task in tasks_of(_dataset(episodes, columns, source.features), columns, name=source.name):
                 found.setdefault(task.task.name, []).append(task)
-    return found
+    return dict(sorted(found.items()))
+
+
+def _dataset(episodes: Sequence[pa.Table], columns: ColumnsConfig, features: "Features | None") -> "Dataset":
+    """A portion's rows; episodes, whose numbers may come again in another pass, are numbered anew."""
+    from datasets import Dataset, DatasetInfo, Features, Value
+
+    table = pa.concat_tables(episodes, promote_options="permissive")
+    if columns.episode in table.column_names:
+        numbers = pa.array(np.repeat(np.arange(len(episodes)), [len(episode) for episode in episodes]))
+        table = table.set_column(table.column_names.index(columns.episode), columns.episode, numbers)
+        features = None if features is None else Features({**features, columns.episode: Value("int64")})
+    return Dataset(table.replace_schema_metadata(), DatasetInfo(features=features), fingerprint="portion")
 
 
 def _lay_down(path: Path, demonstrations: Sequence[TaskDemos], *, held_out: int) -> None:

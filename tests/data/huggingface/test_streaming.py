@@ -1,14 +1,14 @@
 """Streams in portions: what each holds, how much of it is on the disk, and what is drawn from it."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset, IterableDataset
+from datasets import Array3D, Dataset, Features, IterableDataset, List, Value
 from hf_rows import episode_of, steps_of
 from pydantic import ValidationError
 
@@ -78,6 +78,69 @@ def test_what_is_read_is_what_is_in_the_stream() -> None:
     for task, numbers in ((lift, (4, 6)), (push, (5, 7))):
         for number, found in zip(numbers, task.episodes(), strict=True):
             assert found.equals(episode_of(number, LENGTHS[number]))
+
+
+def plain(*, episodes: int, task: str = "a", steps: int = 3) -> list[dict[str, Any]]:
+    one = {"task": task, "state": [0.0, 1.0], "action": [0.5]}
+    return [{**one, "episode_index": n, "frame_index": step} for n in range(episodes) for step in range(steps)]
+
+
+def test_a_stream_need_not_know_its_features() -> None:
+    """Such as one that a function makes, or changes."""
+    made = IterableDataset.from_generator(plain, gen_kwargs={"episodes": 4})
+    changed = steps_of(LENGTHS, MIXED).to_iterable_dataset().map(lambda row: {**row, "task": "push it"})
+    for each, expected in ((made, {"a": (3, 3)}), (changed, {PUSH: (4, 3)})):
+        assert lengths(Portions({"one": each}, ColumnsConfig(), episodes=2).open(0)) == expected
+
+
+@pytest.mark.parametrize("held_out", [0, 1])
+def test_to_go_on_at_a_late_portion_reads_few_passes(held_out: int) -> None:
+    table: Any = steps_of(LENGTHS, MIXED).with_format("arrow")[:]
+    read = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for row in table.to_pylist():
+            read.append(row)
+            yield row
+
+    def fresh() -> Portions:
+        counted = IterableDataset.from_generator(rows, features=steps_of((1,), (0,)).features)
+        return Portions({"one": counted}, ColumnsConfig(), episodes=4, held_out=held_out)
+
+    in_order = fresh()
+    expected = [[[*task.episodes()] for task in in_order.open(number)] for number in range(24)]
+    for number in (2, 3, 7, 23):
+        read.clear()
+        late = fresh()
+        found = [[*task.episodes()] for task in late.open(number)]
+        assert len(read) <= (3 + held_out) * len(
+            table
+        )  # the first pass tells what is held out, the next how long one is
+        for task, known in zip(found, expected[number], strict=True):
+            assert all(a.equals(b) for a, b in zip(task, known, strict=True))
+
+
+@pytest.mark.parametrize("name", ["..", "a\0b", "x" * 300])
+def test_names_of_tasks_need_not_be_names_of_files(name: str) -> None:
+    assert lengths(portions(Dataset.from_list(plain(episodes=2, task=name)), 2).open(0)) == {name: (3, 3)}
+
+
+def test_images_may_be_arrays() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 3), np.uint8)
+    rows = [{**row, "eye": image} for row, image in zip(plain(episodes=2), images, strict=True)]
+    number, vector = Value("int64"), List(Value("float32"))
+    features = {"task": Value("string"), "state": vector, "action": vector, "episode_index": number}
+    features |= {"frame_index": number, "eye": Array3D((4, 5, 3), "uint8")}
+    stored = portions(Dataset.from_list(rows, features=Features(features)), 2)
+    (task,) = stored.open(0)
+    found = [episode.observations["eye"] for episode in task.episodes()]
+    np.testing.assert_array_equal(np.concatenate(found), images)
+
+
+def test_each_step_has_an_episode() -> None:
+    rows = [*plain(episodes=1), {**plain(episodes=1)[0], "episode_index": None}]
+    with pytest.raises(DatasetError, match="one: episode_index: expected an episode's number in each row, found none"):
+        portions(Dataset.from_list(rows), 2).open(0)
 
 
 def test_rows_may_be_episodes() -> None:
