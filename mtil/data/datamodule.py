@@ -5,6 +5,7 @@ Legend: B batch, W windows, T tasks.
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -139,18 +140,19 @@ class DemoDataModule(LightningDataModule):
         if number:
             assert self._portions is not None, "streams come in portions"
             store = DemoStore.of(self._config, tasks=self._portions.open(number), vocabulary=self.store.spec)
-            if store.spec != self.store.spec:
-                where = f"{self._config.where}: portion {number}"
-                raise DatasetError(
-                    f"{where}: expected sentences and sizes of features as in the first one, found others"
-                )
+            told = _as_told(store.spec, self.store.spec, f"{self._config.where}: portion {number}")
+            store = replace(store, spec=told)
             windows, _ = self._windows(store, *split(store, self._config, seed=self._seed))
             groups = quotas(self._config, windows.task.numpy(), store)
             if self._prepare is not None:
                 windows.prepare_clips(self._prepare)
-        return map(windows.__getitems__, self._sampler(windows, groups, start=start))
+        assert self._config.stream is not None, "streams come in portions"
+        origin = number * self._config.stream.steps
+        return map(windows.__getitems__, self._sampler(windows, groups, start=start, origin=origin))
 
-    def _sampler(self, windows: WindowDataset, groups: Sequence[Group], *, start: int) -> StratifiedBatchSampler:
+    def _sampler(
+        self, windows: WindowDataset, groups: Sequence[Group], *, start: int, origin: int = 0
+    ) -> StratifiedBatchSampler:
         strata = Strata.of(groups, windows.task.numpy(), self.store.spec.task_names)
         return StratifiedBatchSampler(
             strata.stratum,
@@ -160,6 +162,7 @@ class DemoDataModule(LightningDataModule):
             batch_size=self._config.batch_size,
             seed=self._seed,
             start=start,
+            origin=origin,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
         )
@@ -173,6 +176,20 @@ class DemoDataModule(LightningDataModule):
             persistent_workers=self._config.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+def _as_told(found: DatasetSpec, first: DatasetSpec, where: str) -> DatasetSpec:
+    """The spec of a stream's first portion, which tells the tasks of all.
+
+    Raises:
+        DatasetError: Another portion has features of other sizes.
+    """
+    if replace(found, tasks=first.tasks) != first:
+        sizes = [
+            {feature.key: feature.shape for feature in (*spec.observations, spec.action)} for spec in (first, found)
+        ]
+        raise DatasetError(f"{where}: expected features as in the first portion, {sizes[0]}, found {sizes[1]}")
+    return first
 
 
 class StreamedLoader:

@@ -58,6 +58,7 @@ class StratifiedBatchSampler(Sampler[Draw]):
         world_size: Number of parts.
         groups: Group (dataset) of each stratum; None: all are in one.
         shares: Relative share of each group.
+        origin: Step at which the first pass over each stratum begins; none before it is asked for.
     """
 
     def __init__(
@@ -72,11 +73,13 @@ class StratifiedBatchSampler(Sampler[Draw]):
         world_size: int = 1,
         groups: Sequence[int] | None = None,
         shares: Sequence[float] = (1.0,),
+        origin: int = 0,
     ) -> None:
         self._members = [np.flatnonzero(stratum == i) for i in range(len(weights))]
         self._quotas = Apportionment(weights, batch_size=batch_size, seed=seed, groups=groups, shares=shares)
         self._batch_size, self._seed, self._start = batch_size, seed, start
         self._rank, self._world_size = rank, world_size
+        self._origin, self._before = origin, self._quotas.counts(origin)
         self._passes: dict[int, tuple[int, Int[np.ndarray, " n"]]] = {}
         self._block = (-1, np.empty((0, batch_size), np.int64))  # its first step, its batches; decides nothing
 
@@ -89,7 +92,7 @@ class StratifiedBatchSampler(Sampler[Draw]):
 
     def batch(self, step: int) -> Int[np.ndarray, " B"]:
         """The windows of the global batch of a step, in order of stratum."""
-        first = step - step % _BLOCK
+        first = step - (step - self._origin) % _BLOCK
         if self._block[0] != first:
             self._block = (first, self._batches(first))
         return self._block[1][step - first].copy()
@@ -109,6 +112,7 @@ class StratifiedBatchSampler(Sampler[Draw]):
 
     def _draw(self, stratum: int, begin: int, end: int) -> Int[np.ndarray, " n"]:
         """The stratum's draws number `begin` to `end`, counted from the start of training."""
+        begin, end = (count - int(self._before[stratum]) for count in (begin, end))
         size = len(self._members[stratum])
         parts = []
         while begin < end:

@@ -74,7 +74,5 @@ def test_defects_and_strangers_are_refused(hub: HubServer, opposites: Path, tmp_
 
 def test_what_the_hub_is_not_given_as_it_is_is_converted_first(hub: HubServer, tmp_path: Path) -> None:
     steps_of((4, 3), (0, 1)).save_to_disk(str(tmp_path / "saved"))
-    with pytest.raises(
-        DatasetError, match=r"found another format; convert it first: mtil convert .*saved DIR"
-    ):
+    with pytest.raises(DatasetError, match=r"found another format; convert it first: mtil convert .*saved DIR"):
         push_dataset(tmp_path / "saved", HubName("acme/rows"))

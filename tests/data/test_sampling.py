@@ -55,6 +55,23 @@ def test_no_window_repeats_within_a_pass_over_its_stratum(
             assert max(Counter(pass_.tolist()).values(), default=1) == 1
 
 
+@given(sizes, shares, st.integers(1, 20), st.integers(0, 60))
+def test_passes_may_begin_later_with_the_same_shares(
+    sizes: list[int], weights: list[float], batch_size: int, origin: int
+) -> None:
+    """All windows of a stratum are had before any is had again, from there on; the quotas are those of all steps."""
+    weights, stratum = weights[: len(sizes)], np.repeat(np.arange(len(sizes)), sizes)
+    whole, later = sampler(sizes, weights, batch_size), sampler(sizes, weights, batch_size, origin=origin)
+    steps = range(origin, origin + 20)
+    for step in steps:
+        assert stratum[later.batch(step)].tolist() == stratum[whole.batch(step)].tolist()
+    drawn = np.concatenate([later.batch(step) for step in steps])
+    for i, size in enumerate(sizes):
+        own = drawn[stratum[drawn] == i]
+        for pass_ in np.split(own, np.arange(size, len(own), size)):
+            assert max(Counter(pass_.tolist()).values(), default=1) == 1
+
+
 @given(st.permutations(range(12)), st.integers(0, 3))
 def test_a_batch_depends_on_seed_and_step_alone(order: list[int], seed: int) -> None:
     forward = sampler([5, 1, 30], [1.0, 2.0, 0.5], 8, seed=seed)

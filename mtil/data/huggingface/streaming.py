@@ -11,6 +11,7 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -45,7 +46,7 @@ class Portions:
         streams: By name; a row is a step or an episode. Each portion has to hold every task: where a stream is in order
             of its tasks, give one for each.
         columns: Which column is what.
-        episodes: Of each stream in a portion; the last portion of a pass over a stream may have fewer.
+        episodes: Of each stream in a portion, or all that it has; at its end, a stream begins anew.
         held_out: Of each task in each stream, its first ones, which only the first portion holds, under `HELD_OUT`.
     """
 
@@ -103,6 +104,30 @@ class Portions:
             )
 
 
+@dataclass(frozen=True)
+class _Cycle:
+    """What repeats itself once the first pass over a stream is over.
+
+    Attributes:
+        first: Number of the portion that the first pass did not fill.
+        carried: Episodes of the first pass that it begins with.
+        length: Episodes of a pass, without those that are held out.
+        size: Episodes of a portion, lest it hold one twice no more than the length.
+        withheld: Of each task, the episodes that are held out.
+    """
+
+    first: int
+    carried: int
+    length: int
+    size: int
+    withheld: Counter[Any]
+
+    def offset(self, number: int) -> int | None:
+        """Where in a pass a portion begins, if not in the first."""
+        beyond = (number - self.first) * self.size - self.carried
+        return beyond % self.length if beyond >= 0 else None
+
+
 class _Source:
     """A stream, from which episodes are taken in order, over and over."""
 
@@ -112,18 +137,18 @@ class _Source:
         self.name = name
         self._stream, self._columns = stream.with_format("arrow"), columns  # so that pictures stay encoded
         self._episodes, self._held_out = episodes, held_out
-        self._read = iter(self._portions())
-        self._next = 0
-        self._period: int | None = None  # portions of a pass, once all that follow are alike
+        self._read, self._next = iter(self._portions()), 0
+        self._cycle: _Cycle | None = None
 
     def portion(self, number: int) -> list[pa.Table]:
         """The rows of each episode of a portion."""
         if number < self._next:
             self._read, self._next = iter(self._portions()), 0
         while self._next < number:
-            if self._period is not None:
-                self._next += (number - self._next) // self._period * self._period
-            if self._next < number:
+            offset = None if self._cycle is None else self._cycle.offset(number)
+            if self._cycle is not None and offset is not None:
+                self._read, self._next = self._repeated(self._cycle, skip=offset), number
+            else:
                 self._advance()
         return self._advance()
 
@@ -139,27 +164,45 @@ class _Source:
         return found
 
     def _portions(self) -> Iterator[list[pa.Table]]:
-        """Without end. What is held out is in the first portion, and in no other."""
+        """Without end, passes running into each other; what is held out is in the first portion, and in no other."""
+        count, found, done = Counter[Any](), list[pa.Table](), 0
         withheld: Counter[Any] | None = None
+        for episode in self._episodes_once():
+            count[self._task(episode)] += 1
+            found.append(episode)
+            if len(found) == self._episodes:
+                withheld = withheld or _withheld(count, self._held_out)
+                yield found
+                found, done = [], done + 1
+        if not count:
+            raise DatasetError(f"{self.name}: expected episodes, found none")
+        if withheld is None:  # all that there is makes one portion
+            withheld = _withheld(count, self._held_out)
+            yield found
+            found, done = [], 1
+        length = count.total() - withheld.total()
+        if not length:
+            raise DatasetError(f"{self.name}: expected more episodes than are held out, found {count.total()}")
+        self._cycle = _Cycle(done, len(found), length, min(self._episodes, length), withheld)
+        yield from self._repeated(self._cycle, carried=found)
+
+    def _repeated(self, cycle: _Cycle, *, carried: Sequence[pa.Table] = (), skip: int = 0) -> Iterator[list[pa.Table]]:
+        """Portions of the passes after the first, so many episodes of which are passed over to begin with."""
+        found = list(carried)
         while True:
-            alike, portions = withheld is not None or not self._held_out, 0
-            count, found = Counter[Any](), []
+            count = Counter[Any]()
             for episode in self._episodes_once():
                 task = self._task(episode)
                 count[task] += 1
-                if withheld is not None and count[task] <= withheld[task]:
+                if count[task] <= cycle.withheld[task]:
+                    continue
+                if skip:
+                    skip -= 1
                     continue
                 found.append(episode)
-                if len(found) == self._episodes:
-                    yield found
-                    found, withheld, portions = [], withheld or _withheld(count, self._held_out), portions + 1
-            if not count:
-                raise DatasetError("expected episodes, found none")
-            if found:
-                yield found
-                portions += 1
-            withheld = withheld or _withheld(count, self._held_out)
-            self._period = portions if alike and portions else None
+                while len(found) >= cycle.size:
+                    yield found[: cycle.size]
+                    found = found[cycle.size :]
 
     def _task(self, episode: pa.Table) -> Any:
         return episode[self._columns.task][0].as_py() if self._columns.task in episode.column_names else None

@@ -56,9 +56,11 @@ def test_portions_follow_each_other_and_begin_anew() -> None:
     expected = [
         {LIFT: (4, 5), PUSH: (3, 2)},
         {LIFT: (6, 4), PUSH: (3, 2)},
-        {LIFT: (5,), PUSH: (3,)},
+        {LIFT: (5, 4), PUSH: (3, 3)},
+        {LIFT: (5, 6), PUSH: (2, 3)},
+        {LIFT: (4, 5), PUSH: (2, 3)},
     ]
-    assert [lengths(found.open(number)) for number in range(5)] == [*expected, *expected[:2]]
+    assert [lengths(found.open(number)) for number in range(7)] == [*expected, *expected[:2]]
 
 
 def test_a_portion_is_a_function_of_its_number() -> None:
@@ -113,9 +115,7 @@ def test_to_go_on_at_a_late_portion_reads_few_passes(held_out: int) -> None:
         read.clear()
         late = fresh()
         found = [[*task.episodes()] for task in late.open(number)]
-        assert len(read) <= (3 + held_out) * len(
-            table
-        )  # the first pass tells what is held out, the next how long one is
+        assert len(read) <= 4 * len(table)  # the first, that which goes on from it, and two that the portion lies in
         for task, known in zip(found, expected[number], strict=True):
             assert all(a.equals(b) for a, b in zip(task, known, strict=True))
 
@@ -166,11 +166,21 @@ def test_what_is_held_out_is_in_the_first_portion_alone() -> None:
     assert all(not task.masks for tasks in later for task in tasks)
     assert [lengths(tasks) for tasks in later] == [
         {LIFT: (6, 4), PUSH: (3, 2)},
-        {LIFT: (5,), PUSH: (3,)},
-        {LIFT: (5, 6), PUSH: (2, 3)},
-        {LIFT: (4, 5), PUSH: (2, 3)},
-        {LIFT: (5, 6), PUSH: (2, 3)},
+        {LIFT: (5, 5), PUSH: (3, 2)},
+        {LIFT: (6, 4), PUSH: (3, 2)},
+        {LIFT: (5, 5), PUSH: (3, 2)},
+        {LIFT: (6, 4), PUSH: (3, 2)},
     ]
+
+
+def test_a_stream_that_is_smaller_than_a_portion() -> None:
+    """No episode is there twice."""
+    found = portions(steps_of((4, 3, 5, 2), (0, 1, 0, 1)), 100, held_out=1)
+    expected = [{LIFT: (4, 5), PUSH: (3, 2)}, {LIFT: (5,), PUSH: (2,)}, {LIFT: (5,), PUSH: (2,)}]
+    assert [lengths(found.open(number)) for number in range(3)] == expected
+    assert lengths(portions(steps_of((4, 3, 5, 2), (0, 1, 0, 1)), 100, held_out=1).open(41)) == expected[1]
+    with pytest.raises(DatasetError, match="one: expected more episodes than are held out, found 4"):
+        portions(steps_of((4, 3, 5, 2), (0, 1, 0, 1)), 100, held_out=2).open(1)
 
 
 def test_one_portion_at_a_time_is_on_the_disk(own_cache: Path) -> None:
