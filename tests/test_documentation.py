@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import h5py
 import numpy as np
 import pytest
 import typer.main
+from hub_server import HubServer
 from typer.testing import CliRunner
 
 from mtil.cli import app
@@ -112,3 +114,58 @@ def test_the_page_on_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     for line in commands((ROOT / "data" / "README.md").read_text()):
         run(line)
+
+
+NEW = "door-lock-v3"
+TASKS = ("reach-v3", "drawer-close-v3")
+QUICK = {
+    "collect": ("--episodes-per-task", "1", "--workers", "1", "--noise", "0"),
+    "train": (
+        *SHORT,
+        f"data.tasks=[{','.join(TASKS)}]",
+        "data.validation_fraction=0.5",
+        "collection.episodes_per_task=4",
+        "trainer.compile=false",
+        "trainer.validate_every=2",
+    ),
+    "finetune": (*SHORT, "data.validation_fraction=0", "trainer.validate_every=2"),
+    "evaluate": ("--episodes", "1", "--workers", "1"),
+    "diagnose": ("--batches", "2"),
+}
+"""What makes a command of the README a matter of seconds; what it says itself comes before."""
+
+
+def film(path: Path) -> None:
+    """Something to show a task with."""
+    path.parent.mkdir(parents=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 64, 64, "yuv420p"
+        for shade in range(0, 200, 20):
+            picture = np.full((64, 64, 3), shade, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def test_the_other_sections_of_the_readme(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their commands in order, in one folder, each on what those before it made, only smaller."""
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    text = (ROOT / "README.md").read_text().replace("$NEW", NEW)
+    (own,) = re.findall(r"\n## Train on your own demonstrations\n(.*?)\n## ", text, re.DOTALL)
+    for name in ("my_demos", "my_other_demos"):
+        shutil.copytree(ROOT / "data" / "sample", name)
+    for name in ("mt10-state", "mine"):
+        run(f"mtil train mt10-state data.path=my_demos collection=null --out runs/{name}", *SHORT)
+    run("mtil config show mt10-state > my.yaml")
+    for task in TASKS:
+        film(Path("my_videos", task, "one.mp4"))
+    ran = []
+    for line in commands(text.replace(own, "")):
+        if line.startswith("mtil serve") or "accelerator=gpu" in line:  # which never ends; which not every machine has
+            continue
+        more = list(QUICK.get(line.split()[1], ()))
+        if line.startswith("mtil evaluate") and "--tasks" not in line:
+            more += ["--tasks", TASKS[0]]
+        run(line, *more)
+        ran.append(line)
+    assert len(ran) >= 22
