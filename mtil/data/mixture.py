@@ -145,6 +145,9 @@ def _placed(task: TaskDemos, known: Sequence[Embodiment], name: str, wanted: Seq
     if isinstance(task, Member):
         return task
     found = next((each for each in known if task.task.name in each.tasks), None)
+    if found is None and name in [each.name for each in known]:
+        hint = f"data.mixture in place of data.path can give them a name of their own, or name {name!r} if they are its"
+        raise DatasetError(f"{task.path}: the policy knows other data by the name {name!r}; {hint}")
     keys = {key: key for key in wanted or task.observations} if found is None else dict(found.keys)
     for own in keys.values():
         if own not in task.observations:
@@ -152,6 +155,17 @@ def _placed(task: TaskDemos, known: Sequence[Embodiment], name: str, wanted: Seq
             raise DatasetError(f"{task.path}: {unknown('observation', own, task.observations)}; {hint}")
     others = [key for key in task.observations if key not in keys and key not in keys.values()]
     return member(task, name if found is None else found.name, {**{key: key for key in others}, **keys})
+
+
+def _check_alike(task: Member, earlier: Embodiment | None, keys: Sequence[str]) -> None:
+    """All tasks of a dataset have the same observations, under the same names."""
+    own = {key: task.keys[key] for key in keys if key in task.keys}
+    if earlier is not None and own != earlier.keys:
+        odd = next(key for key in keys if own.get(key) != earlier.keys.get(key))
+        raise DatasetError(
+            f"{task.path}: {odd}: expected the observations that {earlier.tasks[0]!r} of dataset {earlier.name!r} has "
+            f"({', '.join(earlier.keys.values())}), found {', '.join(own.values())}; data.observations can leave it out"
+        )
 
 
 def embodiments(tasks: Sequence[TaskDemos], keys: Sequence[str]) -> tuple[Embodiment, ...]:
@@ -164,6 +178,7 @@ def embodiments(tasks: Sequence[TaskDemos], keys: Sequence[str]) -> tuple[Embodi
     members = [task for task in tasks if isinstance(task, Member)]
     found = {}
     for each in members:
+        _check_alike(each, found.get(each.dataset), keys)
         own = [task for task in members if task.dataset == each.dataset]
         views = [each.observations[key].camera for key in keys if key in each.keys]
         found[each.dataset] = Embodiment(

@@ -33,7 +33,7 @@ def as_taken(image: Shaped[np.ndarray, "..."], feature: FeatureSpec) -> Shaped[n
 def with_image_size(task: TaskDemos, size: int | None) -> TaskDemos:
     """A task's demonstrations with all images scaled to a height and width; None: as they are."""
     stored = {key: feature for key, feature in task.observations.items() if feature.kind == "image"}
-    if size is None or all(feature.shape[:2] == (size, size) for feature in stored.values()):
+    if size is None or all(feature.scaled for feature in stored.values()):
         return task
     return _Scaled(
         path=task.path,
@@ -65,7 +65,11 @@ class _Scaled(TaskDemos):
         return self.source.stamp()
 
     def _read(self, demos: Sequence[str], keys: Sequence[str]) -> Iterator[Episode]:
-        smaller = {key: spec.shape for key, spec in self.observations.items() if spec.kind == "image" and key in keys}
+        smaller = {
+            key: self.observations[key].shape
+            for key in keys
+            if self.observations[key].shape != self.source.observations[key].shape
+        }
         for episode in self.source.episodes(keys, demos):
             seen = {key: _scaled_array(episode.observations[key], shape) for key, shape in smaller.items()}
             yield replace(episode, observations={**episode.observations, **seen})

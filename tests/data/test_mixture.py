@@ -4,6 +4,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -101,6 +102,22 @@ def test_states_that_nobody_asked_for_by_name_need_not_be_shared(three_tasks: Pa
         "proprio": (3, 5, 2, 0, 0),
         "state": (0, 0, 0, 4, 4),
     }
+
+
+def test_tasks_of_a_dataset_have_the_same_observations(three_tasks: Path, arm: Path) -> None:
+    """Whichever comes first: which its simulator shows is told of the dataset."""
+    for odd in ("lift", "turn"):
+        mixture = config_of({"path": three_tasks}, {"path": arm})
+        with h5py.File(three_tasks / f"{odd}.hdf5", "r+") as file:
+            for demo in file["data"].values():  # pyright: ignore[reportAttributeAccessIssue]
+                demo.move("obs/objects", f"obs/{odd}")
+        with pytest.raises(
+            DatasetError, match=r"hdf5: \w+: expected the observations that 'lift' of dataset 'three_tasks'"
+        ):
+            DemoStore.of(mixture)
+        with h5py.File(three_tasks / f"{odd}.hdf5", "r+") as file:
+            for demo in file["data"].values():  # pyright: ignore[reportAttributeAccessIssue]
+                demo.move(f"obs/{odd}", "obs/objects")
 
 
 def test_each_has_statistics_of_its_own(three_tasks: Path, arm: Path) -> None:

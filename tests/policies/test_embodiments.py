@@ -1,5 +1,6 @@
 """A policy of several datasets: the numbers of each are normalised by its own statistics, wherever they come from."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -200,6 +201,18 @@ def test_a_new_dataset_gets_a_normalisation_of_its_own(
     assert torch.equal(after[mixed.name], policy_of(module(path=mixed, tasks=["wide"])).action_normalizer.scale)
     batch = every(mixture(opposites, millimetres))
     assert torch.equal(nll(found, batch), nll(source, batch))
+
+
+def test_other_data_of_an_earlier_name_are_not_taken_for_it(opposites: Path, millimetres: Path, tmp_path: Path) -> None:
+    source = policy_of(mixture(opposites, millimetres))
+    shutil.copytree(millimetres, tmp_path / opposites.name)
+    for path in (tmp_path / opposites.name).iterdir():
+        path.rename(path.with_name(f"new-{path.name}"))
+    for path in (tmp_path / opposites.name).iterdir():
+        (task,) = open_tasks(path)
+        write_task(path, Task(f"new-{task.task.name}"), task.episodes(), env_args=task.env_args)
+    with pytest.raises(DatasetError, match=f"the policy knows other data by the name '{opposites.name}'"):
+        module(path=tmp_path / opposites.name, vocabulary=source.spec)
 
 
 def test_a_policy_of_one_dataset_may_go_on_with_several(opposites: Path, millimetres: Path) -> None:

@@ -26,6 +26,7 @@ from mtil.data.hdf5.writing import write_task
 from mtil.data.huggingface.arrays import dense
 from mtil.data.huggingface.saved import tasks_of
 from mtil.data.huggingface.sources import streams_of
+from mtil.data.scaling import with_image_size
 from mtil.data.task_demos import TaskDemos
 from mtil.errors import DatasetError, OutputError
 
@@ -48,11 +49,19 @@ class Portions:
         columns: Which column is what.
         episodes: Of each stream in a portion, or all that it has; at its end, a stream begins anew.
         held_out: Of each task in each stream, its first ones, which only the first portion holds, under `HELD_OUT`.
+        image_size: Height and width that images are scaled to as they are laid down; None: as they are.
     """
 
     def __init__(
-        self, streams: dict[str, "IterableDataset"], columns: ColumnsConfig, *, episodes: int, held_out: int = 0
+        self,
+        streams: dict[str, "IterableDataset"],
+        columns: ColumnsConfig,
+        *,
+        episodes: int,
+        held_out: int = 0,
+        image_size: int | None = None,
     ) -> None:
+        self._image_size = image_size
         self._sources = [_Source(name, stream, columns, episodes, held_out) for name, stream in streams.items()]
         self._columns, self._held_out = columns, held_out
         try:
@@ -65,7 +74,7 @@ class Portions:
         self._tasks: list[str] | None = None
 
     @staticmethod
-    def of(config: StreamConfig) -> "Portions":
+    def of(config: StreamConfig, *, image_size: int | None = None) -> "Portions":
         """The portions that a configuration names.
 
         Raises:
@@ -73,7 +82,9 @@ class Portions:
             OutputError: The cache cannot be written.
         """
         streams = streams_of(config.sources)
-        return Portions(streams, config.columns, episodes=config.episodes, held_out=config.held_out)
+        return Portions(
+            streams, config.columns, episodes=config.episodes, held_out=config.held_out, image_size=image_size
+        )
 
     def open(self, number: int) -> list[TaskDemos]:
         """The tasks of a portion; what was opened before is gone from the disk. Those that follow are read soonest.
@@ -85,7 +96,8 @@ class Portions:
         rows = [source.portion(number) for source in self._sources]
         folder = self._folder / str(number)
         for place, episodes in enumerate(_by_task(self._sources, rows, self._columns).values()):
-            _lay_down(folder / f"{place:06d}.hdf5", episodes, held_out=0 if number else self._held_out)
+            smaller = [with_image_size(each, self._image_size) for each in episodes]
+            _lay_down(folder / f"{place:06d}.hdf5", smaller, held_out=0 if number else self._held_out)
         found: list[TaskDemos] = [*open_tasks(folder)]
         self._check_same(number, [task.task.name for task in found])
         if self._present not in (None, folder):

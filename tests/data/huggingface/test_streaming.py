@@ -197,6 +197,16 @@ def test_one_portion_at_a_time_is_on_the_disk(own_cache: Path) -> None:
     assert not list(own_cache.rglob("*"))
 
 
+def test_scaled_images_are_laid_down_so(one: str, own_cache: Path) -> None:
+    """They do not gather in the cache, and a policy is told that they were scaled."""
+    settings = {"sources": [one], "episodes": 4, "steps": 1, "held_out": 1}
+    config = {"stream": settings, "batch_size": 6, "observations": ["state", "top"], "image_size": 4}
+    data = DemoDataModule(DataConfig.model_validate(config), history=1, chunk=1, kinds={"one_hot": 1.0}, seed=0)
+    assert all(batch.observations["top"].shape[2:] == (4, 4, 3) for batch in batches(data, 5))
+    assert data.store.spec.observations[1].scaled
+    assert not (own_cache / "images").exists()
+
+
 def test_each_portion_has_every_task() -> None:
     ordered = portions(steps_of((3,) * 6, (0, 0, 1, 0, 0, 0)), 3)
     ordered.open(0)
