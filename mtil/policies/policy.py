@@ -67,7 +67,8 @@ class Policy(nn.Module):
             [build_task_encoder(part, spec, stored[kind], before=before) for kind, part in parts.items()]
         )
         condition = self.task_encoders.width
-        self._register_embodiments()
+        own = [spec.embodiment(task) or 0 for task in spec.task_names]
+        self.register_buffer("_embodiment_of_task", torch.tensor(own), persistent=False)
         self.observation_encoder = ObservationEncoder(
             spec.observations,
             points=config.points,
@@ -260,10 +261,6 @@ class Policy(nn.Module):
             condition=self.task_encoders.width,
             embodiments=len(self.spec.embodiments),
         )
-
-    def _register_embodiments(self) -> None:
-        own = [self.spec.embodiment(task) or 0 for task in self.spec.task_names]
-        self.register_buffer("_embodiment_of_task", torch.tensor(own), persistent=False)
 
     def _embodiment(self, batch: Batch) -> Int[Tensor, " B"] | None:
         """Of each example, where there are several."""

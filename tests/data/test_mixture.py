@@ -271,3 +271,16 @@ def test_mixtures_that_cannot_be(
 def test_a_path_or_a_mixture(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         DataConfig.model_validate(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"path": "a"}, "found path and stream; path=null to train on the other"),
+        ({"num_workers": 1}, "stream: expected no rehearsal, and num_workers=0"),
+        ({"train_mask": "train"}, r"stream: expected no masks: stream\.held_out"),
+    ],
+)
+def test_what_does_not_go_with_a_stream(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        DataConfig.model_validate({"stream": {"sources": ["a"]}, **config})

@@ -34,9 +34,17 @@ class Compressed(Encoded):
     name: str
 
     def read(self, steps: Int[np.ndarray, " N"]) -> UInt8[np.ndarray, "N h w 3"]:
+        return self.stored(steps)
+
+    def stored(self, steps: Int[np.ndarray, " N"]) -> np.ndarray:
+        """The rows of some steps as they are in the array.
+
+        Raises:
+            DatasetError: They cannot be read, or the file was written to.
+        """
         with reading(self.file):
             self.check_unchanged(self.file)
-            file = opened(self.file, self.stamp, os.getpid())
+            file = _opened(self.file, self.stamp, os.getpid())
         with reading(self.file, self.name):
             array = file[self.name]
             assert isinstance(array, h5py.Dataset)
@@ -45,6 +53,6 @@ class Compressed(Encoded):
 
 
 @functools.lru_cache(maxsize=16)
-def opened(path: Path, stamp: Stamp, process: int) -> h5py.File:
+def _opened(path: Path, stamp: Stamp, process: int) -> h5py.File:
     """A file kept open, in each process for itself."""
     return h5py.File(path, "r")

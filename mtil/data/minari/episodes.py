@@ -60,7 +60,7 @@ def check_episode(group: h5py.Group, findings: Findings, *, thorough: bool = Fal
             if _is_sound(key, array, steps, findings):
                 features[key] = encoded_feature(key, array) if is_encoded(array) else feature(key, array)
                 if thorough and is_encoded(array):
-                    decode_rows(array, slice(steps), features[key].shape)
+                    decode_rows(array[:steps], features[key].shape, where=str(array.name))
     return Recorded(steps, features)
 
 

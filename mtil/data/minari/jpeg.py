@@ -3,16 +3,14 @@
 Legend: N images, h x w pixels.
 """
 
-import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import h5py
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from mtil.data.defects import reading
-from mtil.data.hdf5.images import opened
-from mtil.data.images import Encoded
+from mtil.data.hdf5.images import Compressed
 from mtil.data.pictures import decoded, picture_shape
 from mtil.errors import DatasetError
 from mtil.types import FeatureSpec
@@ -36,36 +34,32 @@ def encoded_feature(key: str, array: h5py.Dataset) -> FeatureSpec:
     return FeatureSpec(key, picture_shape(array[0].tobytes()), "uint8", "image")
 
 
-def decode_rows(array: h5py.Dataset, rows: slice | np.ndarray, shape: tuple[int, ...]) -> UInt8[np.ndarray, "N h w 3"]:
-    """Some pictures of an array, decoded.
+def decode_rows(rows: Iterable[np.ndarray], shape: tuple[int, ...], *, where: str) -> UInt8[np.ndarray, "N h w 3"]:
+    """Pictures as arrays.
+
+    Args:
+        rows: The bytes of each.
+        shape: That they are expected to have, (h, w, 3).
+        where: They are, for messages.
 
     Raises:
         DatasetError: One is damaged, or has another shape.
     """
     try:
-        return np.stack([decoded(row.tobytes(), shape) for row in array[rows]])
+        return np.stack([decoded(row.tobytes(), shape) for row in rows])
     except DatasetError as error:
-        raise DatasetError(f"{array.file.filename}: {array.name}: {error}") from None
+        raise DatasetError(f"{where}: {error}") from None
 
 
 @dataclass(frozen=True)
-class Jpegs(Encoded):
+class Jpegs(Compressed):
     """Encoded pictures in an array of an HDF5 file.
 
     Attributes:
-        name: Of the array in its file.
         shape: That they are expected to have, (h, w, 3).
     """
 
-    name: str
     shape: tuple[int, ...]
 
     def read(self, steps: Int[np.ndarray, " N"]) -> UInt8[np.ndarray, "N h w 3"]:
-        with reading(self.file):
-            self.check_unchanged(self.file)
-            file = opened(self.file, self.stamp, os.getpid())
-        with reading(self.file, self.name):
-            array = file[self.name]
-            assert isinstance(array, h5py.Dataset)
-            wanted, place = np.unique(steps, return_inverse=True)  # HDF5 takes increasing ones alone
-            return decode_rows(array, wanted, self.shape)[place]
+        return decode_rows(self.stored(steps), self.shape, where=f"{self.file}: {self.name}")

@@ -67,7 +67,7 @@ class MinariTask(TaskDemos):
     def _rows(self, key: str, array: h5py.Dataset, steps: int) -> np.ndarray:
         if not is_encoded(array):
             return read_rows(array, steps)
-        return decode_rows(array, slice(steps), self.observations[key].shape)
+        return decode_rows(array[:steps], self.observations[key].shape, where=f"{self.path / DATA}: {array.name}")
 
     def _observations(self, file: h5py.File, name: str) -> dict[str, h5py.Dataset]:
         group = file[name]

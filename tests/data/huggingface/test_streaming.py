@@ -10,7 +10,6 @@ import pytest
 import torch
 from datasets import Array3D, Dataset, Features, IterableDataset, List, Value
 from hf_rows import episode_of, steps_of
-from pydantic import ValidationError
 
 from mtil.data.batch import Batch
 from mtil.data.config import ColumnsConfig, DataConfig
@@ -292,16 +291,3 @@ def test_a_chunk_that_no_episode_of_the_first_portion_has(one: str) -> None:
             kinds={"one_hot": 1.0},
             seed=0,
         )
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"path": "a"}, "found path and stream; path=null to train on the other"),
-        ({"num_workers": 1}, "stream: expected no rehearsal, and num_workers=0"),
-        ({"train_mask": "train"}, r"stream: expected no masks: stream\.held_out"),
-    ],
-)
-def test_what_does_not_go_with_a_stream(config: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        DataConfig.model_validate({"stream": {"sources": ["a"]}, **config})
