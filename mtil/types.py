@@ -5,7 +5,7 @@ Legend: T time steps of an episode, A action dimensions, D dimensions of a state
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,9 +14,6 @@ from jaxtyping import Bool, Float, Shaped
 from mtil.errors import DatasetError, unknown
 
 FeatureKind = Literal["state", "image", "action"]
-
-EARLIER = "(earlier)"
-"""What the data of a policy of one dataset are called once there are others."""
 
 
 @dataclass(frozen=True)
@@ -158,12 +155,14 @@ class Embodiment:
         tasks: Names of its tasks.
         keys: By the policy's key of an observation that they have, the key in the dataset and in its simulator.
         views: What the simulator has to show.
+        prefix: What the names of its tasks begin with that the simulator does not know.
     """
 
     name: str
     tasks: tuple[str, ...]
     keys: Mapping[str, str]
     views: tuple[CameraView, ...] = ()
+    prefix: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,51 +191,6 @@ class DatasetSpec:
     clip: FeatureSpec | None = None
     goal: tuple[FeatureSpec, ...] = ()
     embodiments: tuple[Embodiment, ...] = ()
-
-    def joined(self, data: "DatasetSpec") -> "DatasetSpec":
-        """A vocabulary of earlier tasks, which new data join: the features are those of the data.
-
-        Earlier tasks come first, in their order. One that the data hold, too, is told by the sentences of both, and has
-        the data's size. Features are as wide as the widest of all tasks; an earlier task lacks what only new data have.
-        """
-        told = {task.name: task.instructions for task in self.tasks}
-        for task in data.tasks:
-            told[task.name] = tuple(dict.fromkeys((*told.get(task.name, ()), *task.instructions)))
-
-        def wide(feature: FeatureSpec) -> FeatureSpec:
-            width = max(feature.shape[0], *self.widths.get(feature.key, ()), 0)
-            return feature if feature.kind == "image" else replace(feature, shape=(width,))
-
-        def width(key: str, task: str) -> int:
-            if task in data.task_names:
-                return data.width(key, task)
-            return self.width(key, task) if key in self.widths else 0
-
-        return replace(
-            data,
-            tasks=tuple(Task(name, sentences) for name, sentences in told.items()),
-            observations=tuple(map(wide, data.observations)),
-            action=wide(data.action),
-            widths={key: tuple(width(key, task) for task in told) for key in data.widths},
-            targets=tuple(map(wide, data.targets)),
-            goal=tuple(map(wide, data.goal)),
-            embodiments=self._joined_embodiments(data),
-        )
-
-    def _joined_embodiments(self, data: "DatasetSpec") -> tuple[Embodiment, ...]:
-        """The earlier ones in their order, then those that are new; a task in both is where the data have it."""
-        if not self.embodiments and not data.embodiments:
-            return ()
-        keys = {feature.key: feature.key for feature in self.observations}
-        earlier = self.embodiments or (Embodiment(EARLIER, tuple(self.task_names), keys, self.views(())),)
-        seen, new = [feature.key for feature in data.observations], {each.name: each for each in data.embodiments}
-        found = {}
-        for each in earlier:
-            own = new.get(each.name, each)
-            kept = tuple(task for task in each.tasks if task not in data.task_names)
-            keys = {key: name for key, name in own.keys.items() if key in seen}
-            found[each.name] = replace(own, tasks=(*kept, *(own.tasks if own is not each else ())), keys=keys)
-        return tuple((new | found)[name] for name in dict.fromkeys([*found, *new]))
 
     def position(self, task: str) -> int:
         """Index of a task.
@@ -288,16 +242,30 @@ class DatasetSpec:
             {feature.key: feature.key for feature in self.observations} if own is None else self.embodiments[own].keys
         )
 
+    def simulated(self, task: str) -> str:
+        """What a task is called in its simulator: as it is in its dataset."""
+        own = next((each for each in self.embodiments if task in each.tasks), None)
+        return task if own is None else task.removeprefix(own.prefix)
+
     def views(self, tasks: Iterable[str]) -> tuple[CameraView, ...]:
         """What a simulator has to show of tasks, beside its states.
 
         Raises:
-            DatasetError: As `embodiment` does.
+            DatasetError: As `embodiment` does; or a camera is to show several things.
         """
         if not self.embodiments:
             return tuple(feature.camera for feature in self.observations if feature.camera is not None)
         own = dict.fromkeys(each for each in map(self.embodiment, tasks) if each is not None)
-        return tuple(dict.fromkeys(view for each in own for view in self.embodiments[each].views))
+        found: dict[str, tuple[CameraView, str]] = {}
+        for each in (self.embodiments[number] for number in own):
+            for view in each.views:
+                other, holder = found.setdefault(view.camera, (view, each.name))
+                if other != view:
+                    raise DatasetError(
+                        f"camera {view.camera!r}: expected one view for all tasks, found {other} for those of {holder} "
+                        f"and {view} for those of {each.name}; choose tasks of one dataset"
+                    )
+        return tuple(view for view, _ in found.values())
 
     def valid(self, feature: FeatureSpec) -> Bool[np.ndarray, "tasks D"]:
         """Which dimensions of a state or action each task has."""
@@ -316,9 +284,8 @@ class DatasetSpec:
             return CameraView(found["camera"], found["size"], None if crop is None else tuple(crop))
 
         def embodiment(found: Mapping[str, Any]) -> Embodiment:
-            return Embodiment(
-                found["name"], tuple(found["tasks"]), found["keys"], tuple(view(each) for each in found["views"])
-            )
+            views = tuple(view(each) for each in found["views"])
+            return Embodiment(found["name"], tuple(found["tasks"]), found["keys"], views, found.get("prefix", ""))
 
         def feature(found: Mapping[str, Any]) -> FeatureSpec:
             camera = found.get("camera")  # earlier checkpoints do not tell

@@ -17,6 +17,7 @@ from mtil.errors import ConfigError
 
 _LARGEST = 2**32  # total of weights that are kept exactly
 _RESOLUTION = 2**20  # total that the others are rounded to
+_SAFE = 2**62  # that 64 bits hold
 
 
 class Apportionment:
@@ -112,13 +113,16 @@ class _Quotas:
             examples: Of all.
             at_once: How many come at a time, where that is always the same; otherwise 1.
         """
-        due = examples * self._weights
-        counts = np.maximum(counts, due // self._total)
+        # Python's integers, which never overflow, where products would.
+        weights = self._weights.astype(object) if (examples + 1) * self._total >= _SAFE else self._weights
+        due = examples * weights
+        counts = np.maximum(counts, due // self._total).astype(np.int64)
         spare = examples - int(counts.sum())
         if not spare:
             return counts
-        eligible = np.flatnonzero(counts * self._total < due)
-        deadline = -(-(counts[eligible] + 1) * self._total // (at_once * self._weights[eligible]))
+        had = counts.astype(weights.dtype)
+        eligible = np.flatnonzero(had * self._total < due)
+        deadline = -(-(had[eligible] + 1) * self._total // (at_once * weights[eligible])).astype(np.int64)
         soonest = eligible[np.lexsort((self._order[eligible], deadline))[:spare]]
         counts[soonest] += 1
         return counts

@@ -113,6 +113,11 @@ class GoalsConfig(Config):
     )
     relabel: Relabelling = Field(default=FinalGoal(), description="What became of a demonstration that is its goal")
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All that goals are made of, or stated in."""
+        return (*self.space, *([self.relabel.key] if isinstance(self.relabel, StatedGoal) else []))
+
 
 class RehearsalConfig(Config):
     """Demonstrations of earlier tasks that are mixed into a fine-tuning, lest the policy forget them."""

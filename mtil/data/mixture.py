@@ -4,13 +4,13 @@ Legend: T time steps.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from mtil.data.config import DataConfig, DatasetConfig, GoalsConfig, StatedGoal
+from mtil.data.config import DataConfig, DatasetConfig
 from mtil.data.formats import open_tasks
 from mtil.data.images import Blank, Images, Stamp
 from mtil.data.scaling import with_image_size
@@ -19,7 +19,7 @@ from mtil.data.survey import describe
 from mtil.data.task_demos import TaskDemos
 from mtil.errors import ConfigError, DatasetError, unknown
 from mtil.hub.names import on_hub
-from mtil.types import DatasetSpec, Embodiment, Episode, FeatureSpec, Task
+from mtil.types import Embodiment, Episode, FeatureSpec, Task
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,13 @@ class Member(TaskDemos):
         source: The demonstrations as they are.
         dataset: Name of their dataset.
         keys: By the policy's key of an observation that they have, their own.
+        prefix: What the policy's name of the task begins with, and theirs does not.
     """
 
     source: TaskDemos
     dataset: str
     keys: Mapping[str, str]
+    prefix: str
 
     def images(self, key: str) -> Iterator[Images]:
         if key in self.keys:
@@ -57,15 +59,14 @@ class Member(TaskDemos):
 
 
 def mixed(config: DataConfig) -> list[Member]:
-    """The tasks of several datasets, each with the observations of all.
+    """The tasks of several datasets, each with its observations under the policy's keys.
 
     What is asked for by name each dataset must have, or say that it has not; where nothing is, it need have none of the
     others' states.
 
     Raises:
         ConfigError: Two datasets have one name, or keys are told wrongly.
-        DatasetError: One cannot be opened, lacks a task or key, or two have tasks of the same name or images of
-            different sizes.
+        DatasetError: One cannot be opened, lacks a task or key, or two have tasks of the same name.
     """
     names = [name_of(dataset) for dataset in config.mixture]
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -79,39 +80,73 @@ def mixed(config: DataConfig) -> list[Member]:
             keys = _keys(task, dataset, option)
             _check_wanted(task, keys, config, dataset, option)
             found.append(member(task, name, keys, prefix=dataset.prefix))
+    _check_lacking(config, found)
     _check_names(found)
-    return _completed(found)
+    return found
 
 
-def side_by_side(
+def placed(
     tasks: Sequence[TaskDemos],
-    source: Path | Sequence[TaskDemos],
+    dataset: str,
+    known: Sequence[Embodiment],
     *,
-    keys: Sequence[str] | None,
-    vocabulary: DatasetSpec | None,
-) -> list[TaskDemos]:
-    """Tasks of one dataset as they are; as members of one that a policy of several knows, or as those of a new one.
+    wanted: Sequence[str] | None,
+    seen: Container[str],
+) -> list[Member]:
+    """Tasks as those of the datasets that know them, or else as those of a new one, which has all that is wanted.
 
     Args:
-        tasks: All, those that are rehearsed among them.
-        source: Where they are from.
-        keys: Observations wanted.
-        vocabulary: Of an earlier policy.
+        tasks: Of one dataset; members of several stay what they are.
+        dataset: What it is called.
+        known: What a policy knows of datasets: a task is of the one called so, if that has it, or else of any that has.
+        wanted: Observations that are asked for.
+        seen: Those that the policy knows: a dataset of its own that has one has it under the name that it knows.
 
     Raises:
-        DatasetError: A task lacks an observation.
+        DatasetError: A task lacks an observation, or its dataset's name is another's.
     """
-    known = () if vocabulary is None else vocabulary.embodiments
-    if not known and not any(isinstance(task, Member) for task in tasks):
-        return list(tasks)
-    name = _called(source) if isinstance(source, Path) else "data"
-    seen = () if vocabulary is None else vocabulary.observations
-    return list(_completed([_placed(task, known, name, keys) for task in tasks], seen))
+    return [_placed(task, dataset, known, wanted, seen) for task in tasks]
+
+
+def completed(members: Sequence[Member], used: Container[str], seen: Sequence[FeatureSpec] = ()) -> list[Member]:
+    """All with the same observations, those among them that they lack.
+
+    Args:
+        members: Tasks of all datasets.
+        used: Keys of what is asked for, in which they have to agree; states, too, if none is.
+        seen: What an earlier policy has seen, which they may lack, too.
+
+    Raises:
+        DatasetError: What two datasets call by one key is a state and an image, or images of two sizes.
+    """
+    features: dict[str, tuple[FeatureSpec, Member]] = {}
+    for each in members:
+        for key, feature in each.observations.items():
+            first, holder = features.setdefault(key, (feature, each))
+            differ = first.kind != feature.kind or (feature.kind == "image" and first.shape != feature.shape)
+            if differ and key in used:
+                raise DatasetError(
+                    f"{each.path}: {key}: expected {describe(first)} as in {holder.path}, found {describe(feature)}; "
+                    f"data.mixture can give it another key{_or_size(first, feature)}"
+                )
+    every = {feature.key: feature for feature in seen} | {key: feature for key, (feature, _) in features.items()}
+    lacking = {key: _lacking(feature) for key, feature in every.items()}
+    return [replace(each, observations={**lacking, **each.observations}) for each in members]
 
 
 def name_of(dataset: DatasetConfig) -> str:
-    """What a dataset is called."""
-    return dataset.name or _called(dataset.path)
+    """What a dataset of a mixture is called."""
+    return dataset.name or called(dataset.path)
+
+
+def called(source: Path | Sequence[TaskDemos]) -> str:
+    """What a dataset is called: as its file or folder is, or as on the Hub, whatever its revision."""
+    if not isinstance(source, Path):
+        return "data"
+    name = on_hub(source)
+    if name is not None:
+        return name.repo.rpartition("/")[2]
+    return source.stem if source.suffix in (".hdf5", ".h5") else source.name
 
 
 def member(task: TaskDemos, dataset: str, keys: Mapping[str, str] | None = None, *, prefix: str = "") -> Member:
@@ -129,32 +164,30 @@ def member(task: TaskDemos, dataset: str, keys: Mapping[str, str] | None = None,
         source=task,
         dataset=dataset,
         keys=keys,
+        prefix=prefix,
     )
 
 
-def _called(path: Path) -> str:
-    """As a file or folder is, or a dataset on the Hub, whatever its revision."""
-    name = on_hub(path)
-    if name is not None:
-        return name.repo.rpartition("/")[2]
-    return path.stem if path.suffix in (".hdf5", ".h5") else path.name
-
-
-def _placed(task: TaskDemos, known: Sequence[Embodiment], name: str, wanted: Sequence[str] | None) -> Member:
-    """A task as a member of the dataset that knows it, or else of a new one, which must have all that is wanted."""
+def _placed(
+    task: TaskDemos, dataset: str, known: Sequence[Embodiment], wanted: Sequence[str] | None, seen: Container[str]
+) -> Member:
     if isinstance(task, Member):
         return task
-    found = next((each for each in known if task.task.name in each.tasks), None)
-    if found is None and name in [each.name for each in known]:
-        hint = f"data.mixture in place of data.path can give them a name of their own, or name {name!r} if they are its"
-        raise DatasetError(f"{task.path}: the policy knows other data by the name {name!r}; {hint}")
+    called_so = [each for each in known if each.name == dataset]
+    candidates = (*called_so, *(each for each in known if not each.prefix))  # others' tasks have other names
+    found = next((each for each in candidates if f"{each.prefix}{task.task.name}" in each.tasks), None)
+    if found is None and called_so:
+        hint = f"data.mixture in place of data.path can give them a name of their own, or name {dataset!r} if they are "
+        raise DatasetError(f"{task.path}: the policy knows other data by the name {dataset!r}; {hint}its")
     keys = {key: key for key in wanted or task.observations} if found is None else dict(found.keys)
     for own in keys.values():
         if own not in task.observations:
             hint = "data.mixture.0.keys in place of data.path may tell what it is called there, or null"
             raise DatasetError(f"{task.path}: {unknown('observation', own, task.observations)}; {hint}")
     others = [key for key in task.observations if key not in keys and key not in keys.values()]
-    return member(task, name if found is None else found.name, {**{key: key for key in others}, **keys})
+    new = [key for key in others if found is None or key not in seen]
+    keys = {**{key: key for key in new}, **keys}
+    return member(task, dataset, keys) if found is None else member(task, found.name, keys, prefix=found.prefix)
 
 
 def _check_alike(task: Member, earlier: Embodiment | None, keys: Sequence[str]) -> None:
@@ -186,6 +219,7 @@ def embodiments(tasks: Sequence[TaskDemos], keys: Sequence[str]) -> tuple[Embodi
             tasks=tuple(task.task.name for task in own),
             keys={key: each.keys[key] for key in keys if key in each.keys},
             views=tuple(view for view in views if view is not None),
+            prefix=each.prefix,
         )
     return tuple(found.values())
 
@@ -205,7 +239,10 @@ def _check_wanted(
 ) -> None:
     """Each observation asked for must be there, or be said not to be; those that tell tasks must be there."""
     seen = {"observations": config.observations or (), "targets": config.targets}
-    told = {"clips.images": [config.clips.images] if config.clips else [], "goals.space": _goal_keys(config.goals)}
+    told = {
+        "clips.images": [config.clips.images] if config.clips else [],
+        "goals.space": config.goals.keys if config.goals else (),
+    }
     for where, key in [(where, key) for where, each in (seen | told).items() for key in each]:
         if key not in keys and (where in told or dataset.keys.get(key, key) is not None):
             hint = f"data.{option}.keys may tell what it is called there" + (", or null" if where in seen else "")
@@ -214,10 +251,12 @@ def _check_wanted(
             raise ConfigError(f"data.{option}.keys: expected goals to be called alike everywhere, found {keys[key]!r}")
 
 
-def _goal_keys(goals: GoalsConfig | None) -> list[str]:
-    if goals is None:
-        return []
-    return [*goals.space, *([goals.relabel.key] if isinstance(goals.relabel, StatedGoal) else [])]
+def _check_lacking(config: DataConfig, members: Sequence[Member]) -> None:
+    """What a dataset says that it has not is something that is asked for, or that another one has."""
+    known = list(dict.fromkeys([*(config.observations or ()), *(key for each in members for key in each.keys)]))
+    for number, dataset in enumerate(config.mixture):
+        for key in (key for key, own in dataset.keys.items() if own is None and key not in known):
+            raise ConfigError(f"data.mixture.{number}.keys: {unknown('observation', key, known)}")
 
 
 def _check_names(members: Sequence[Member]) -> None:
@@ -229,22 +268,6 @@ def _check_names(members: Sequence[Member]) -> None:
                 f"{each.path}: expected other tasks than {holder.path} has, found {each.task.name!r} in both; a prefix "
                 "in data.mixture would tell them apart"
             )
-
-
-def _completed(members: Sequence[Member], seen: Sequence[FeatureSpec] = ()) -> list[Member]:
-    """All with the same observations, lacking ones among them, as they lack what only an earlier policy has seen."""
-    features: dict[str, tuple[FeatureSpec, Member]] = {}
-    for each in members:
-        for key, feature in each.observations.items():
-            first, holder = features.setdefault(key, (feature, each))
-            if first.kind != feature.kind or (feature.kind == "image" and first.shape != feature.shape):
-                raise DatasetError(
-                    f"{each.path}: {key}: expected {describe(first)} as in {holder.path}, found {describe(feature)}; "
-                    f"data.mixture can give it another key{_or_size(first, feature)}"
-                )
-    every = {feature.key: feature for feature in seen} | {key: feature for key, (feature, _) in features.items()}
-    lacking = {key: _lacking(feature) for key, feature in every.items()}
-    return [replace(each, observations={**lacking, **each.observations}) for each in members]
 
 
 def _or_size(first: FeatureSpec, other: FeatureSpec) -> str:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from mtil.data.config import ClipsConfig, GoalsConfig, RehearsalConfig, StatedGoal
-from mtil.data.formats import open_tasks
+from mtil.data.config import ClipsConfig, GoalsConfig, StatedGoal
 from mtil.data.task_demos import TaskDemos
 from mtil.errors import DatasetError, unknown
 from mtil.types import FeatureSpec
@@ -23,18 +23,30 @@ def selected(files: list[TaskDemos], tasks: Sequence[str] | None, *, option: str
     return [by_name[task] for task in tasks]
 
 
-def rehearsed_of(new: list[TaskDemos], wanted: RehearsalConfig) -> list[TaskDemos]:
-    """The files of other tasks than the new ones."""
+def others_than(new: Sequence[TaskDemos], chosen: Sequence[TaskDemos], where: Path) -> list[TaskDemos]:
+    """Those to be rehearsed: of the files chosen for that, which lie there, those of other tasks than the new ones."""
     names = [file.task.name for file in new]
-    chosen = selected(open_tasks(wanted.path), wanted.tasks, option="rehearsal.tasks")
     others = [file for file in chosen if file.task.name not in names]
     if not others:
         found = ", ".join(file.task.name for file in chosen)
-        raise DatasetError(f"{wanted.path}: data.rehearsal: expected tasks that data.path has not, found {found}")
+        raise DatasetError(f"{where}: data.rehearsal: expected tasks that data.path has not, found {found}")
     return others
 
 
-def keys_of(files: list[TaskDemos], wanted: Sequence[str] | None) -> list[str]:
+def asked_for(
+    keys: Sequence[str] | None,
+    targets: Sequence[str],
+    clips: ClipsConfig | None,
+    goals: GoalsConfig | None,
+    files: Sequence[TaskDemos],
+) -> set[str]:
+    """Keys of all that is to be read of the files."""
+    states = [key for file in files for key, each in file.observations.items() if each.kind == "state"]
+    shown = [] if clips is None else [clips.images]
+    return {*(states if keys is None else keys), *targets, *shown, *(() if goals is None else goals.keys)}
+
+
+def keys_of(files: Sequence[TaskDemos], wanted: Sequence[str] | None) -> list[str]:
     """The observation keys to read, each checked to be in every file."""
     valid = [file.observations for file in files]
     states = [key for features in valid for key, feature in features.items() if feature.kind == "state"]
@@ -51,7 +63,7 @@ def keys_of(files: list[TaskDemos], wanted: Sequence[str] | None) -> list[str]:
     return chosen
 
 
-def targets_of(files: list[TaskDemos], wanted: Sequence[str]) -> list[str]:
+def targets_of(files: Sequence[TaskDemos], wanted: Sequence[str]) -> list[str]:
     """The states to be told, each checked to be in every file."""
     for file in files:
         states = [key for key, feature in file.observations.items() if feature.kind == "state"]
@@ -61,7 +73,7 @@ def targets_of(files: list[TaskDemos], wanted: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(wanted))
 
 
-def clip_frame(files: list[TaskDemos], wanted: ClipsConfig | None) -> FeatureSpec | None:
+def clip_frame(files: Sequence[TaskDemos], wanted: ClipsConfig | None) -> FeatureSpec | None:
     """What a frame of a clip is; such images are checked to be in every file."""
     if wanted is None:
         return None
@@ -81,7 +93,7 @@ def clip_frame(files: list[TaskDemos], wanted: ClipsConfig | None) -> FeatureSpe
     return frame
 
 
-def goal_space(files: list[TaskDemos], wanted: GoalsConfig | None) -> tuple[Sequence[str], FeatureSpec | None]:
+def goal_space(files: Sequence[TaskDemos], wanted: GoalsConfig | None) -> tuple[Sequence[str], FeatureSpec | None]:
     """The keys that goals are made of, and what the demonstrations state as their goals, if that is to be taken."""
     if wanted is None:
         return (), None
@@ -100,7 +112,7 @@ def goal_space(files: list[TaskDemos], wanted: GoalsConfig | None) -> tuple[Sequ
     return space, _stated(files, space, wanted.relabel.key)
 
 
-def _stated(files: list[TaskDemos], space: Sequence[str], key: str) -> FeatureSpec:
+def _stated(files: Sequence[TaskDemos], space: Sequence[str], key: str) -> FeatureSpec:
     """The state that holds goals, checked to be in every file and of the shape of what it is a goal for."""
     where = "data.goals.relabel.key"
     if len(space) > 1:

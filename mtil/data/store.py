@@ -4,7 +4,7 @@ Legend: N rows (time steps of all episodes, one after the other), E episodes, D 
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from mtil.data.defects import ACTIONS
 from mtil.data.formats import open_tasks
 from mtil.data.frames import Frames
 from mtil.data.huggingface.streaming import Portions
-from mtil.data.mixture import embodiments, mixed, side_by_side
+from mtil.data.mixture import Member, called, completed, embodiments, mixed, placed
 from mtil.data.scaling import with_image_size
-from mtil.data.selection import clip_frame, goal_space, keys_of, rehearsed_of, selected, targets_of, widest
+from mtil.data.selection import asked_for, clip_frame, goal_space, keys_of, others_than, selected, targets_of, widest
 from mtil.data.statistics import FeatureStatistics, feature_statistics, stacked
 from mtil.data.task_demos import TaskDemos
+from mtil.data.vocabulary import joined, known_embodiments
 from mtil.types import DatasetSpec, FeatureSpec
 
 
@@ -88,13 +89,20 @@ class DemoStore:
             DatasetError: The demonstrations have a defect, or lack a key or task asked for, or nothing is.
         """
         opened = open_tasks(source) if isinstance(source, Path) else list(source)
-        new = selected(opened, tasks, option="tasks")
-        rehearsed = [] if rehearsal is None else rehearsed_of(new, rehearsal)
-        wanted = [with_image_size(file, image_size) for file in (*new, *rehearsed)]
-        files = side_by_side(wanted, source, keys=keys, vocabulary=vocabulary)
+        seen = () if vocabulary is None else vocabulary.observations
+        place = _placing(opened, vocabulary, keys, image_size)
+        new = place(selected(opened, tasks, option="tasks"), called(source))
+        rehearsed: list[TaskDemos] = []
+        if rehearsal is not None:
+            chosen = selected(open_tasks(rehearsal.path), rehearsal.tasks, option="rehearsal.tasks")
+            rehearsed = others_than(new, place(chosen, called(rehearsal.path)), rehearsal.path)
+        files: Sequence[TaskDemos] = [*new, *rehearsed]
+        members = [file for file in files if isinstance(file, Member)]
+        if members:
+            files = completed(members, asked_for(keys, targets, clips, goals, members), seen)
         space, stated = goal_space(files, goals)
         found = _spec(files, keys_of(files, keys), targets_of(files, targets), clip_frame(files, clips), space)
-        spec = found if vocabulary is None else vocabulary.joined(found)
+        spec = found if vocabulary is None else joined(vocabulary, found)
         states = {f.key: f for f in (*spec.observations, *spec.targets, *spec.goal) if f.kind == "state"}
         wanted = {**states, ACTIONS: spec.action}
         read = _read(files, list((wanted if stated is None else {stated.key: stated, **wanted}).values()))
@@ -173,8 +181,23 @@ class DemoStore:
         )
 
 
+def _placing(
+    opened: Sequence[TaskDemos], vocabulary: DatasetSpec | None, keys: Sequence[str] | None, image_size: int | None
+) -> Callable[[Sequence[TaskDemos], str], list[TaskDemos]]:
+    """What makes tasks of a dataset, given its name, those of one of several, if there are or were such."""
+    several = any(isinstance(task, Member) for task in opened) or (vocabulary is not None and vocabulary.embodiments)
+    known = () if vocabulary is None else known_embodiments(vocabulary)
+    seen = [] if vocabulary is None else [feature.key for feature in vocabulary.observations]
+
+    def place(tasks: Sequence[TaskDemos], dataset: str) -> list[TaskDemos]:
+        wanted = [with_image_size(task, image_size) for task in tasks]
+        return [*placed(wanted, dataset, known, wanted=keys, seen=seen)] if several else wanted
+
+    return place
+
+
 def _spec(
-    files: list[TaskDemos],
+    files: Sequence[TaskDemos],
     keys: Sequence[str],
     targets: Sequence[str],
     clip: FeatureSpec | None,
@@ -203,7 +226,7 @@ def _spec(
     )
 
 
-def _read(files: list[TaskDemos], features: Sequence[FeatureSpec]) -> dict[str, Float[Tensor, "N _"]]:
+def _read(files: Sequence[TaskDemos], features: Sequence[FeatureSpec]) -> dict[str, Float[Tensor, "N _"]]:
     """States and actions of all episodes, padded to the widest task; one episode at a time lies in memory twice."""
     rows = sum(sum(file.lengths) for file in files)
     stacked = {feature.key: np.zeros((rows, *feature.shape), np.float32) for feature in features}
@@ -216,7 +239,7 @@ def _read(files: list[TaskDemos], features: Sequence[FeatureSpec]) -> dict[str, 
     return {key: torch.from_numpy(values) for key, values in stacked.items()}
 
 
-def _filters(files: list[TaskDemos]) -> dict[str, Bool[Tensor, " E"]]:
+def _filters(files: Sequence[TaskDemos]) -> dict[str, Bool[Tensor, " E"]]:
     keys = dict.fromkeys(key for file in files for key in file.masks)
     return {
         key: torch.tensor([demo in file.masks.get(key, ()) for file in files for demo in file.demos]) for key in keys

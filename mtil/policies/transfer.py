@@ -16,7 +16,7 @@ from mtil.encoders.vision import part_of
 from mtil.policies.config import PolicyConfig
 from mtil.policies.parts import matching
 from mtil.policies.policy import TASKS, Policy
-from mtil.policies.renormalization import Normalization, carried, extend, fitted, normalizers_of
+from mtil.policies.renormalization import Normalization, carried, extend, fitted, normalizers_of, rows_of
 from mtil.types import DatasetSpec, FeatureSpec
 
 State = Mapping[str, Tensor]
@@ -81,8 +81,9 @@ def transfer(
     policy = Policy(config, spec, state=state, before=source.spec)
     policy.fit(statistics, own)
     state = with_base_layers(_inherited(policy, state, source.spec), policy)
-    if spec.embodiments and parts is None:
-        state |= carried(policy, state, source.spec, normalization=normalization, shown=shown)
+    if spec.embodiments:
+        own_rows = carried(policy, state, source.spec, normalization=normalization, shown=shown, own=own)
+        state = {name: tensor for name, tensor in state.items() if name not in rows_of(policy)} | own_rows
     hows = fitted(normalizers_of(policy), normalization)
     mine, taken, new = policy.state_dict(), {}, {}
     for name, tensor in mine.items():

@@ -95,3 +95,16 @@ def test_weights_that_no_whole_numbers_have_are_rounded() -> None:
     found = integer_weights([2**0.5, 1.0])
     assert found.sum() == pytest.approx(2**20, abs=1)
     assert found[0] / found[1] == pytest.approx(2**0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 2_000_000, 10**9])
+def test_shares_stay_exact_where_64_bits_would_not_hold_their_products(steps: int) -> None:
+    weights, batch_size = [0.333333333, 0.666666667], 8192
+    parts, quotas = fractions(weights), Apportionment(weights, batch_size=batch_size, seed=0)
+    assert [part.denominator for part in parts] == [10**9, 10**9]
+    counts = np.array([int((steps - 1) * batch_size * part) for part in parts])
+    counts[0] += (steps - 1) * batch_size - counts.sum()
+    for step in range(steps, steps + 20):
+        counts = quotas.advanced(counts, step)
+        assert counts.sum() == step * batch_size
+        assert all(abs(int(count) - step * batch_size * part) < 1 for count, part in zip(counts, parts, strict=True))

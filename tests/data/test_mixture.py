@@ -184,6 +184,23 @@ def test_examples_tell_their_dimensions_and_nothing_leaks_from_what_a_dataset_la
     assert batch.action_mask[of_arm].any(1).all()
 
 
+def test_images_that_nobody_asked_for_need_not_be_alike(three_tasks: Path, arm: Path) -> None:
+    """Whether by name, or because there are none among the states."""
+    for file in arm.glob("*.hdf5"):
+        with h5py.File(file, "r+") as demos:
+            for demo in demos["data"].values():  # pyright: ignore[reportAttributeAccessIssue]
+                steps = len(demo["actions"])
+                demo["obs/camera"] = np.zeros((steps, 3, 4, 3), np.uint8)
+    for observations in (None, ["proprio"]):
+        keys = {} if observations is None else {"proprio": "state"}
+        spec = DemoStore.of(
+            config_of({"path": three_tasks}, {"path": arm, "keys": keys}, observations=observations)
+        ).spec
+        assert "camera" not in [feature.key for feature in spec.observations]
+    with pytest.raises(DatasetError, match=r"camera: expected image of shape \(2, 2, 3\).*data\.image_size scale all"):
+        DemoStore.of(config_of({"path": three_tasks}, {"path": arm}, observations=["camera"]))
+
+
 def test_tasks_of_one_name_are_told_apart_by_a_prefix(three_tasks: Path) -> None:
     alike = {"path": three_tasks, "name": "again"}
     with pytest.raises(DatasetError, match=r"found 'lift' in both; a prefix in data\.mixture would tell them apart"):
@@ -244,6 +261,13 @@ def test_one_dataset_may_stand_alone(three_tasks: Path) -> None:
             {},
             DatasetError,
             r"pour\.hdf5: proprio: expected state of shape \(3,\) as in .*lift\.hdf5, found image of shape \(2, 2, 3\)",
+        ),
+        (
+            {},
+            {"keys": {"propio": None}},
+            {},
+            ConfigError,
+            r"data\.mixture\.1\.keys: unknown observation 'propio'; did you mean 'proprio'",
         ),
     ],
 )

@@ -1,18 +1,23 @@
 """Policies for small datasets, and every window of these."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from robots import UNITS
 
 from mtil.data.batch import Batch
 from mtil.data.config import DataConfig
 from mtil.data.datamodule import DemoDataModule
+from mtil.data.formats import open_tasks
+from mtil.data.hdf5.writing import write_task
 from mtil.data.sampling import Draw
 from mtil.policies.config import PolicyConfig
 from mtil.policies.policy import Policy
+from mtil.types import Task
 
 HISTORY, CHUNK = 3, 2
 
@@ -46,3 +51,21 @@ def make_policy(data: DemoDataModule) -> Callable[..., Policy]:
         return policy
 
     return make
+
+
+@pytest.fixture(scope="module")
+def millimetres(opposites: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demonstrations of `opposites` under other names, where metres are millimetres, and zero lies elsewhere."""
+    folder = tmp_path_factory.mktemp("millimetres")
+    for task in open_tasks(opposites):
+        episodes = [
+            replace(
+                episode,
+                observations={f"my_{key}": UNITS * array + 7 for key, array in episode.observations.items()},
+                actions=UNITS * episode.actions - 3,
+            )
+            for episode in task.episodes()
+        ]
+        name = f"{task.task.name}-too"
+        write_task(folder / f"{name}.hdf5", Task(name, ("again",)), episodes, env_args=task.env_args)
+    return folder
