@@ -93,11 +93,15 @@ class _Source:
             space = self._policy.spec.goal
             views = [feature.camera for feature in space if feature.camera is not None]
             keys = [feature.key for feature in space]
-            self._task, self._reached = task, self._simulator.goals(task, self._starts(), keys=keys, views=views)
-        self._wanted = placement(self._stream, self._seed, task, episode)
+            self._task = task
+            self._reached = self._simulator.goals(self._called(task), self._starts(), keys=keys, views=views)
+        self._wanted = placement(self._stream, self._seed, self._called(task), episode)
         reached = next(self._reached)
         name = f"goal {episode}" if reached.success else f"goal {episode} (where the expert failed)"
         return _descriptor(self._policy, name, self._taken(task, reached))
+
+    def _called(self, task: str) -> str:
+        return self._policy.spec.simulated(task)
 
     def _starts(self) -> Iterator[int]:
         """The placement that is wanted next, whenever it is asked for."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mtil.config import read_yaml
 from mtil.errors import CheckpointError, ConfigError, SimulatorError, unknown
+from mtil.evaluation.residence import ordered, residents
 from mtil.evaluation.showing import Showing, Shown
 from mtil.policies.policy import Policy
 from mtil.sim.base import Simulator
@@ -49,7 +50,8 @@ def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | N
     Args:
         policy: The policy.
         simulator: The suite.
-        wanted: Names; tasks that the policy was not trained on are among them only if it can be told them.
+        wanted: Names that the policy has for them; tasks that it was not trained on are among them only if it can be
+            told them.
         kind: Kind of descriptor.
 
     Raises:
@@ -58,7 +60,7 @@ def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | N
     """
     suite, known = [task.name for task in simulator.tasks()], policy.spec.task_names
     for task in wanted or ():
-        if task not in suite:
+        if policy.spec.simulated(task) not in suite:
             raise SimulatorError(f"{simulator.name}: {unknown('task', task, suite)}")
         if task not in known and kind == "one_hot":
             raise CheckpointError(f"the policy was not trained on {task!r}; {unknown('task', task, known)}")
@@ -74,7 +76,7 @@ def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | N
                 f"the policy was not trained on {task!r}, and cannot know its size: its own tasks differ in the "
                 f"dimensions of {', '.join(differ)}"
             )
-    chosen = [task for task in suite if task in (known if wanted is None else wanted)]
+    chosen = residents(policy.spec, simulator) if wanted is None else ordered(wanted, policy.spec, simulator)
     if not chosen:
         raise SimulatorError(f"{simulator.name}: none of the policy's tasks ({', '.join(known)}) is in this suite")
     return chosen

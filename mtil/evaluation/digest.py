@@ -27,7 +27,8 @@ def evaluation_digest(protocol: EvaluationProtocol, trials: Iterable[Trial]) -> 
     described = () if protocol.suite_digest is None else (protocol.suite_digest,)
     digest = hashlib.sha256(json.dumps(rules + described).encode())
     for trial in trials:
-        digest.update(json.dumps([trial.task, trial.episode, trial.placement, trial.told]).encode())
+        called = () if trial.called is None else (trial.called,)
+        digest.update(json.dumps([trial.task, trial.episode, trial.placement, trial.told, *called]).encode())
         digest.update(_bits(trial.z))
     return digest.hexdigest()
 

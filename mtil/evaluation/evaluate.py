@@ -28,6 +28,7 @@ def evaluate(
     checkpoint: str,
     tasks: Iterable[str] | None = None,
     stream: Stream = "evaluation",
+    called: Callable[[str], str] = str,
     views: Sequence[CameraView] = (),
     recording: Recording | None = None,
     peers: Peers | None = None,
@@ -50,6 +51,7 @@ def evaluate(
         checkpoint: Where the policy came from, for the protocol.
         tasks: Names of the tasks; all of the suite's unless given.
         stream: What the placements are drawn from; never those of the demonstrations.
+        called: What the simulator calls a task.
         views: What the policy sees beside states.
         recording: Where films of each task's first episode go, and what they show.
         peers: The ranks that evaluate together, if they are several.
@@ -62,7 +64,8 @@ def evaluate(
     """
     assert episodes >= 1, "an evaluation needs an episode"
     suite = load(simulator)
-    trials = trials_of(_chosen(suite, tasks), descriptors, episodes=range(episodes), seed=seed, stream=stream)
+    chosen = _chosen(suite, tasks, called)
+    trials = trials_of(chosen, descriptors, episodes=range(episodes), seed=seed, stream=stream, called=called)
     outcomes = run_trials(
         actor,
         first_filmed(trials, recording),
@@ -130,13 +133,14 @@ def run_trials(
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _chosen(suite: Simulator, tasks: Iterable[str] | None) -> list[str]:
-    """The names asked for, in the suite's order."""
+def _chosen(suite: Simulator, tasks: Iterable[str] | None, called: Callable[[str], str]) -> list[str]:
+    """The tasks asked for, in the suite's order."""
     names = [task.name for task in suite.tasks()]
-    wanted = set(names if tasks is None else tasks)
-    for name in sorted(wanted - set(names)):
-        raise SimulatorError(unknown(f"task of {suite.name}", name, names))
-    return [name for name in names if name in wanted]
+    wanted = list(dict.fromkeys(names if tasks is None else tasks))
+    for task in wanted:
+        if called(task) not in names:
+            raise SimulatorError(unknown(f"task of {suite.name}", called(task), names))
+    return sorted(wanted, key=lambda task: names.index(called(task)))
 
 
 def _shared(outcomes: Iterable[Outcome], trials: Sequence[Trial], peers: Peers) -> list[Outcome | None]:

@@ -48,7 +48,8 @@ class Preparation:
             episodes = range(self.protocol.episodes_per_task)
         chosen = list(self.descriptors) if tasks is None else tasks
         with Console(stderr=True, quiet=self.protocol.condition != "goal").status("goals are being found"):
-            return trials_of(chosen, self.descriptors, episodes=episodes, seed=self.protocol.seed)
+            called = self.loaded.policy.spec.simulated
+            return trials_of(chosen, self.descriptors, episodes=episodes, seed=self.protocol.seed, called=called)
 
     def recording(self, folder: Path | None) -> Recording | None:
         """How films are taken, if they are.

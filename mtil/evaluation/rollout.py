@@ -201,7 +201,7 @@ class _Rollout:
         trial = attempt.trial
         self._running[slot] = attempt
         self._actor.reset(slot, trial.z, trial.task)
-        self._pool.send({slot: Reset(task=trial.task, placement=trial.placement, video=trial.video)})
+        self._pool.send({slot: Reset(task=trial.called or trial.task, placement=trial.placement, video=trial.video)})
 
     def _outcome(self, slot: int, last: Transition) -> Outcome:
         attempt = self._running.pop(slot)

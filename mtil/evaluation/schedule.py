@@ -15,7 +15,17 @@ WORTH_COMPILING = (
 
 @dataclass(frozen=True)
 class Trial:
-    """An episode to be run: where it starts, what tells the policy its task, and where its film goes."""
+    """An episode to be run: where it starts, what tells the policy its task, and where its film goes.
+
+    Attributes:
+        task: Name of the task.
+        episode: Its position among the task's episodes.
+        placement: Seed of its beginning.
+        told: What tells the policy the task, in words.
+        z: The same as an embedding.
+        video: File of a film.
+        called: What the simulator calls the task, if otherwise.
+    """
 
     task: str
     episode: int
@@ -23,6 +33,7 @@ class Trial:
     told: str
     z: Float[Tensor, " Z"]
     video: Path | None = None
+    called: str | None = None
 
 
 class Schedule:

@@ -1,6 +1,6 @@
 """The episodes of an evaluation, before they are run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from mtil.errors import SimulatorError
@@ -16,6 +16,7 @@ def trials_of(
     episodes: Iterable[int],
     seed: int,
     stream: Stream = "evaluation",
+    called: Callable[[str], str] = str,
 ) -> list[Trial]:
     """One trial for each task and episode, which depends on nothing but these, the seed and the task's descriptors.
 
@@ -25,6 +26,7 @@ def trials_of(
         episodes: Positions among a task's episodes.
         seed: Seed of the placements.
         stream: What the placements are drawn from.
+        called: What the simulator calls a task; placements are those that the task of that name has.
 
     Raises:
         SimulatorError: A task has no descriptor.
@@ -37,9 +39,10 @@ def trials_of(
         Trial(
             task=task,
             episode=episode,
-            placement=placement(stream, seed, task, episode),
+            placement=placement(stream, seed, called(task), episode),
             told=descriptors[task][episode % len(descriptors[task])].words,
             z=descriptors[task][episode % len(descriptors[task])].z,
+            called=None if called(task) == task else called(task),
         )
         for task in tasks
         for episode in episodes

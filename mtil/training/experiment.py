@@ -74,13 +74,13 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
     if step:
         console.print(f"continuing [bold]{run}[/bold] at step {step:,}")
     with quiet():
-        tasks = data.store.spec.task_names
-        trainer = build_trainer(config, run, tasks=tasks, held_out=bool(len(data.validation)))
+        spec = data.store.spec
+        trainer = build_trainer(config, run, spec=spec, held_out=bool(len(data.validation)))
         torch.set_num_threads(config.trainer.threads or max(1, len(os.sched_getaffinity(0)) // trainer.num_devices))
         _prepare_clips(policy, data, trainer, console)
         if rank.first:
             _open(config, run, step=step)
-            trainer.loggers = run_loggers(config, run, tasks, step=step)
+            trainer.loggers = run_loggers(config, run, spec.task_names, step=step)
         try:
             others = examples_of_others(data.validation, seed=config.seed)
             fit(trainer, ImitationModule(policy, config=config, others=others), data, checkpoint)

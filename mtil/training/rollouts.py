@@ -16,6 +16,7 @@ from mtil.evaluation.conditioning import descriptors
 from mtil.evaluation.evaluate import evaluate
 from mtil.evaluation.metrics import EvaluationResult
 from mtil.evaluation.peers import Peers, connected
+from mtil.evaluation.residence import residents
 from mtil.evaluation.rollout import slots_for
 from mtil.policies.actor import Actor
 from mtil.policies.policy import Policy
@@ -24,6 +25,7 @@ from mtil.sim.base import load
 from mtil.training.callbacks import stepped
 from mtil.training.ema import WeightEMA
 from mtil.training.task_log import report
+from mtil.types import DatasetSpec
 
 SUCCESS, LENGTH = "rollout/success", "rollout/length"
 
@@ -37,7 +39,7 @@ class Rollouts(Callback):
     Args:
         average: What holds the averaged weights; it stands before this among the callbacks.
         suite: Name of the simulator.
-        tasks: The policy's vocabulary; those that are in the suite are rolled out.
+        spec: Of the policy; its tasks that live in the suite are rolled out.
         every: Optimiser steps between two.
         episodes: Episodes of each task.
         seed: Seed of the placements.
@@ -48,13 +50,14 @@ class Rollouts(Callback):
     """
 
     def __init__(
-        self, average: WeightEMA, *, suite: str | None, tasks: Sequence[str], every: int, episodes: int, seed: int
+        self, average: WeightEMA, *, suite: str | None, spec: DatasetSpec, every: int, episodes: int, seed: int
     ) -> None:
         if suite is None:
             raise ConfigError("trainer.rollout_every: expected a suite to roll out in, found suite=null; name one")
-        self._tasks = [task.name for task in load(suite).tasks() if task.name in tasks]
+        self._tasks = residents(spec, load(suite))
         if not self._tasks:
-            raise SimulatorError(f"{suite}: none of the tasks to be trained ({', '.join(tasks)}) is in this suite")
+            known = ", ".join(spec.task_names)
+            raise SimulatorError(f"{suite}: none of the tasks to be trained ({known}) is in this suite")
         self._average, self._suite = average, suite
         self._every, self._episodes, self._seed = every, episodes, seed
         self._peers = Peers()
@@ -93,6 +96,7 @@ class Rollouts(Callback):
                 condition=kind,
                 checkpoint="averaged weights in training",
                 tasks=self._tasks,
+                called=policy.spec.simulated,
                 views=policy.spec.views(self._tasks),
                 peers=self._peers,
             )

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from lightning import LightningDataModule, LightningModule, Trainer
@@ -24,6 +24,7 @@ from mtil.training.ema import WeightEMA
 from mtil.training.rollouts import Rollouts, rolled_out_by
 from mtil.training.sharding import sharding_strategy
 from mtil.training.task_log import TaskLog
+from mtil.types import DatasetSpec
 
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 _NOISE = (
@@ -33,13 +34,13 @@ _NOISE = (
 )
 
 
-def build_trainer(config: ExperimentConfig, run: Path, *, tasks: Sequence[str], held_out: bool) -> Trainer:
+def build_trainer(config: ExperimentConfig, run: Path, *, spec: DatasetSpec, held_out: bool) -> Trainer:
     """The trainer, yet without loggers.
 
     Args:
         config: Everything.
         run: The run directory; nothing is written to it yet.
-        tasks: Their names, for the log.
+        spec: Of the data, for the log and for rollouts.
         held_out: Whether there are validation data.
 
     Raises:
@@ -68,7 +69,7 @@ def build_trainer(config: ExperimentConfig, run: Path, *, tasks: Sequence[str], 
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             logger=False,
-            callbacks=_callbacks(config, run, tasks),
+            callbacks=_callbacks(config, run, spec),
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -138,18 +139,18 @@ def _strategy(options: TrainerConfig) -> str | Strategy:
     return sharding_strategy(options.devices * options.num_nodes)
 
 
-def _callbacks(config: ExperimentConfig, run: Path, tasks: Sequence[str]) -> list[Callback]:
+def _callbacks(config: ExperimentConfig, run: Path, spec: DatasetSpec) -> list[Callback]:
     options, average = config.trainer, WeightEMA(config.optimizer.ema_decay)
     kinds = tuple(encoder_parts(config.policy.task_encoder))
     return [
         average,
-        TaskLog(tasks, kinds, every=options.log_every),
-        *([_rollouts(config, average, tasks, every=options.rollout_every)] if options.rollout_every else []),
+        TaskLog(spec.task_names, kinds, every=options.log_every),
+        *([_rollouts(config, average, spec, every=options.rollout_every)] if options.rollout_every else []),
         *([StepProgress()] if options.progress_bar else []),
         LastCheckpoint(run / "checkpoints", every=options.checkpoint_every, keep_every=options.keep_every),
     ]
 
 
-def _rollouts(config: ExperimentConfig, average: WeightEMA, tasks: Sequence[str], *, every: int) -> Rollouts:
+def _rollouts(config: ExperimentConfig, average: WeightEMA, spec: DatasetSpec, *, every: int) -> Rollouts:
     episodes = config.trainer.rollout_episodes
-    return Rollouts(average, suite=config.suite, tasks=tasks, every=every, episodes=episodes, seed=config.seed)
+    return Rollouts(average, suite=config.suite, spec=spec, every=every, episodes=episodes, seed=config.seed)

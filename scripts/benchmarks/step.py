@@ -93,7 +93,7 @@ def _ours(config: ExperimentConfig, policy: Policy, data: DemoDataModule) -> flo
     """Milliseconds per step of `mtil train`."""
     watch = _Stopwatch()
     with tempfile.TemporaryDirectory() as folder, quiet():
-        trainer = build_trainer(config, Path(folder), tasks=data.store.spec.task_names, held_out=False)
+        trainer = build_trainer(config, Path(folder), spec=data.store.spec, held_out=False)
         (Path(folder) / "checkpoints").mkdir()
         trainer.callbacks.insert(len(trainer.callbacks) - 1, watch)  # type: ignore[attr-defined]  # before the checkpoint
         fit(trainer, ImitationModule(copy.deepcopy(policy), config=config), data, None)

@@ -11,6 +11,7 @@ import torch
 
 from mtil.training.config import ExperimentConfig
 from mtil.training.gradients import Population
+from mtil.types import DatasetSpec, FeatureSpec, Task
 
 SMALL: dict[str, dict[str, Any]] = {
     "data": {"batch_size": 16, "validation_fraction": 0.2},
@@ -38,6 +39,13 @@ def make_config() -> MakeConfig:
         return ExperimentConfig.model_validate(values | sections)
 
     return make
+
+
+@pytest.fixture
+def left() -> DatasetSpec:
+    """What there is of a dataset of one task."""
+    state, action = FeatureSpec("proprio", (3,), "float32", "state"), FeatureSpec("actions", (2,), "float32", "action")
+    return DatasetSpec((Task("left"),), (state,), action, widths={"proprio": (3,), "actions": (2,)})
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def run(config: ExperimentConfig, folder: Path) -> tuple[Witness, ImitationModul
     policy.fit(data.statistics)
     module, witness = ImitationModule(policy, config=config), Witness(folder)
     with quiet():
-        trainer = build_trainer(config, folder, tasks=data.store.spec.task_names, held_out=True)
+        trainer = build_trainer(config, folder, spec=data.store.spec, held_out=True)
         trainer.callbacks.insert(0, witness)  # type: ignore[attr-defined]
         fit(trainer, module, data, None)
     return witness, module

@@ -25,6 +25,7 @@ from mtil.training import rollouts
 from mtil.training.config import ExperimentConfig
 from mtil.training.experiment import ensure_data, train
 from mtil.training.trainer import build_trainer
+from mtil.types import DatasetSpec
 
 MakeConfig = Callable[..., ExperimentConfig]
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
@@ -168,10 +169,10 @@ def test_ranks_share_the_episodes(config: ExperimentConfig, tmp_path: Path, stra
     ],
 )
 def test_a_suite_that_does_not_serve(
-    config: ExperimentConfig, tmp_path: Path, suite: str | None, error: type[Exception], message: str
+    config: ExperimentConfig, tmp_path: Path, left: DatasetSpec, suite: str | None, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        build_trainer(config.model_copy(update={"suite": suite}), tmp_path / "run", tasks=["left"], held_out=False)
+        build_trainer(config.model_copy(update={"suite": suite}), tmp_path / "run", spec=left, held_out=False)
     assert not (tmp_path / "run").exists()
 
 

@@ -15,6 +15,7 @@ from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig
 from mtil.training.module import ImitationModule
 from mtil.training.trainer import build_trainer, fit, quiet
+from mtil.types import DatasetSpec
 
 MakeConfig = Callable[..., ExperimentConfig]
 
@@ -38,7 +39,7 @@ def train_until(config: ExperimentConfig, run: Path, action: Callable[[], object
     policy = Policy(config.policy, data.store.spec)
     policy.fit(data.statistics)
     with quiet():
-        trainer = build_trainer(config, run, tasks=data.store.spec.task_names, held_out=False)
+        trainer = build_trainer(config, run, spec=data.store.spec, held_out=False)
         trainer.callbacks.append(AtStep(3, action))  # type: ignore[attr-defined]
         fit(trainer, ImitationModule(policy, config=config), data, None)
 
@@ -69,18 +70,20 @@ def test_another_exit_stays_one(make_config: MakeConfig, opposites: Path, tmp_pa
     ],
 )
 def test_what_lightning_does_not_have(
-    make_config: MakeConfig, tmp_path: Path, setting: dict[str, Any], message: str
+    make_config: MakeConfig, tmp_path: Path, left: DatasetSpec, setting: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        build_trainer(make_config(tmp_path, trainer=setting), tmp_path / "run", tasks=["left"], held_out=False)
+        build_trainer(make_config(tmp_path, trainer=setting), tmp_path / "run", spec=left, held_out=False)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
 
-def test_nothing_to_compile_with(make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_to_compile_with(
+    make_config: MakeConfig, tmp_path: Path, left: DatasetSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CXX", "/no/such/compiler")
     with pytest.raises(ConfigError, match=r"trainer.compile: expected a C\+\+ compiler, found no /no/such/compiler"):
-        build_trainer(make_config(tmp_path, trainer={"compile": True}), tmp_path, tasks=["left"], held_out=False)
+        build_trainer(make_config(tmp_path, trainer={"compile": True}), tmp_path, spec=left, held_out=False)
 
 
 def test_lightning_says_nothing(
