@@ -14,8 +14,9 @@ from mtil.training.parameters import parameter_table
 def announce(config: ExperimentConfig, data: DemoDataModule, policy: Policy, console: Console) -> None:
     """Tell what is trained on what."""
     names = data.store.spec.task_names
+    what = _tasks(data) if config.data.stream is None else f"of a stream's first portion: {_tasks(data)}"
     console.print(
-        f"{_tasks(data)}, {len(data.store.length)} demos, {len(data.train)} training and "
+        f"{what}, {len(data.store.length)} demos, {len(data.train)} training and "
         f"{len(data.validation)} validation windows; {parameter_counts(policy)}; {config.policy.head.kind} head, "
         f"conditioned on {', '.join(policy.kinds)}"
     )

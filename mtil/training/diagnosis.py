@@ -156,7 +156,7 @@ def diagnose(path: Path, *, batches: int, seed: int) -> Diagnosis:
         checkpoint=str(loaded.path),
         step=loaded.step,
         parameters=gradient.parameters,
-        data=config.data.where,
+        data=config.data.where if config.data.stream is None else f"the first portion of {config.data.where}",
         demos=dict(zip(names, demos.tolist(), strict=True)),
         batch_size=config.data.batch_size,
         batches=batches,

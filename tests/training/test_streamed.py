@@ -70,6 +70,13 @@ def test_a_run_tells_of_its_first_portion(workshop: Path) -> None:
     assert frames.shape == (3, 1, 16, 16, 3)
 
 
+def test_what_is_said_of_the_data_is_said_of_the_first_portion() -> None:
+    trained = mtil("train", "streamed.yaml", "--out", "other", "trainer.max_steps=1", "trainer.keep_every=null")
+    assert "of a stream's first portion: 2 tasks, 6 demos" in " ".join(trained.split())
+    diagnosed = mtil("diagnose", "run", "--batches", "2")
+    assert "training windows of the first portion of lift, push/*.parquet" in " ".join(diagnosed.split())
+
+
 def test_it_is_fine_tuned_on_another_stream() -> None:
     told = json.dumps({"sources": ["push"], "episodes": 3, "held_out": 1})
     changes = ("data.path=null", f"data.stream={told}", "trainer.max_steps=6", "trainer.validate_every=5")
