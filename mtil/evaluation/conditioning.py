@@ -61,7 +61,8 @@ def common_tasks(policy: Policy, simulator: Simulator, wanted: Sequence[str] | N
     suite, known = [task.name for task in simulator.tasks()], policy.spec.task_names
     for task in wanted or ():
         if policy.spec.simulated(task) not in suite:
-            raise SimulatorError(f"{simulator.name}: {unknown('task', task, suite)}")
+            valid = dict.fromkeys([*residents(policy.spec, simulator), *suite])
+            raise SimulatorError(f"{simulator.name}: {unknown('task', task, valid)}")
         if task not in known and kind == "one_hot":
             raise CheckpointError(f"the policy was not trained on {task!r}; {unknown('task', task, known)}")
         if task not in known and len(policy.spec.embodiments) > 1:

@@ -82,7 +82,8 @@ def _ambiguous(found: dict[Path, Found]) -> str:
     path, results = next((path, results) for path, results in found.items() if len(results) > 1)
     listed = "; ".join(f"{file.name} ({_words(result)})" for file, result in results.items())
     others = ", ".join(str(other) for other in found if other != path)
-    return f"{path}: expected one result like those of {others}, found: {listed}; name the JSON files to compare"
+    like = f" like those of {others}" if others else ""
+    return f"{path}: expected one result{like}, found: {listed}; name the JSON files to compare"
 
 
 def _words(result: EvaluationResult) -> str:

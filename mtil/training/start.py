@@ -70,14 +70,17 @@ def _check_rehearsed(before: DatasetSpec, rehearsed: Sequence[str]) -> None:
 
 def _check_names(before: DatasetSpec, now: DatasetSpec) -> None:
     """Two tasks that are told alike are one that was renamed, or no policy could tell them apart."""
-    known = {sentence: task.name for task in before.tasks for sentence in task.instructions}
+    known: dict[str, list[str]] = {}
+    for task in before.tasks:
+        for sentence in task.instructions:
+            known.setdefault(sentence, []).append(task.name)
     for task in now.tasks:
         for sentence in task.instructions:
-            other = known.get(sentence, task.name)
-            if other != task.name:
+            others = known.get(sentence, [task.name])
+            if task.name not in others:
                 raise CheckpointError(
-                    f"task {task.name!r}: told by {sentence!r}, as the policy's task {other!r} is; give it that name "
-                    "if it is the same (tasks are matched by name), or another sentence if it is not"
+                    f"task {task.name!r}: told by {sentence!r}, as the policy's task {others[0]!r} is; give it that "
+                    "name if it is the same (tasks are matched by name), or another sentence if it is not"
                 )
 
 

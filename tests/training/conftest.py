@@ -35,7 +35,7 @@ def make_config() -> MakeConfig:
 
     def make(path: Path, **sections: Any) -> ExperimentConfig:
         values: dict[str, Any] = {name: section | sections.pop(name, {}) for name, section in SMALL.items()}
-        values["data"] |= {"path": path}
+        values["data"] = {"path": path} | values["data"]
         return ExperimentConfig.model_validate(values | sections)
 
     return make

@@ -202,6 +202,15 @@ def test_rehearsed_tasks_are_the_policys(base: Path, newcomers: Path, tmp_path: 
         start(finetuning(base, newcomers, overrides), tmp_path / "run")
 
 
+def test_tasks_of_two_datasets_may_be_told_alike(make_config: MakeConfig, opposites: Path, tmp_path: Path) -> None:
+    """Where each is told apart by a prefix, and known again."""
+    again = shutil.copytree(opposites, tmp_path / "again")
+    mixture = [{"path": opposites}, {"path": again, "prefix": "b-"}]
+    start(make_config(tmp_path, data={"path": None, "mixture": mixture}), tmp_path / "base")
+    said = start(finetuning(tmp_path / "base", again, QUICK), tmp_path / "run")
+    assert "new: none, with demonstrations of its own b-left, b-right, 2 of its own are not" in said
+
+
 def test_nothing_to_start_from(newcomers: Path, tmp_path: Path, base: Path) -> None:
     with pytest.raises(CheckpointError, match="nowhere: no such run directory, export or checkpoint"):
         finetuning(tmp_path / "nowhere", newcomers)
