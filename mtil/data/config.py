@@ -1,5 +1,6 @@
 """Configuration of data: where demonstrations lie and how they become batches."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -169,6 +170,14 @@ class ColumnsConfig(Config):
         default=None, description="Those that are observations; null: all others that hold vectors or images"
     )
 
+    @model_validator(mode="after")
+    def _each_for_itself(self) -> "ColumnsConfig":
+        names = [*self.own, *(self.observations or ())]
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise ValueError(f"expected another column for each, found {twice[0]!r} twice")
+        return self
+
     @property
     def own(self) -> tuple[str, ...]:
         """All that are no observations."""
@@ -184,8 +193,8 @@ class StreamConfig(Config):
 
     sources: tuple[str, ...] = Field(
         min_length=1,
-        description="Each a folder or pattern of parquet files, or the name of a dataset on the Hub, perhaps with @ "
-        "and a revision",
+        description="Each a pattern of parquet files, or a folder of them, however deep, or the name of a dataset on "
+        "the Hub, perhaps with @ and a revision",
     )
     columns: ColumnsConfig = ColumnsConfig()
     episodes: PositiveInt = Field(default=100, description="Of each source in a portion")
@@ -194,6 +203,13 @@ class StreamConfig(Config):
         default=5,
         description="Of each task in each source, how many of the first portion validate, and do nothing else",
     )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "StreamConfig":
+        twice = [source for source, count in Counter(self.sources).items() if count > 1]
+        if twice:
+            raise ValueError(f"sources: expected each once, found {twice[0]!r} twice; data.mixture weighs datasets")
+        return self
 
 
 class DataConfig(Config):

@@ -78,7 +78,9 @@ class DemoDataModule(LightningDataModule):
         super().__init__()
         self._config, self._seed, self._frames = config, seed, frames
         self._telling = {"history": history, "chunk": chunk, "kinds": kinds, "goals": config.goals, "seed": seed}
-        self._portions = None if config.stream is None else Portions.of(config.stream, image_size=config.image_size)
+        self._portions = None
+        if config.stream is not None:
+            self._portions = Portions.of(config.stream, image_size=config.image_size, tasks=config.tasks)
         self._prepare: Prepare | None = None
         first = None if self._portions is None else self._portions.open(0)
         self.store = DemoStore.of(config, tasks=first, vocabulary=vocabulary)

@@ -140,9 +140,8 @@ class DemoStore:
             DatasetError: As `open` does.
         """
         if config.stream is not None and tasks is None:
-            portions = Portions.of(
-                config.stream, image_size=config.image_size
-            )  # which lie on the disk for as long as this is there
+            # They lie on the disk for as long as this is there.
+            portions = Portions.of(config.stream, image_size=config.image_size, tasks=config.tasks)
             return DemoStore.of(config, tasks=portions.open(0), vocabulary=vocabulary)
         return DemoStore.open(
             tasks or config.path or mixed(config),

@@ -303,6 +303,11 @@ def test_a_path_or_a_mixture(config: dict[str, Any], message: str) -> None:
         ({"path": "a"}, "found path and stream; path=null to train on the other"),
         ({"num_workers": 1}, "stream: expected no rehearsal, and num_workers=0"),
         ({"train_mask": "train"}, r"stream: expected no masks: stream\.held_out"),
+        ({"stream": {"sources": ["a", "b", "a"]}}, "sources: expected each once, found 'a' twice"),
+        (
+            {"stream": {"sources": ["a"], "columns": {"observations": ["state", "action"]}}},
+            "expected another column for each, found 'action' twice",
+        ),
     ],
 )
 def test_what_does_not_go_with_a_stream(config: dict[str, Any], message: str) -> None:

@@ -25,12 +25,14 @@ def streams_of(sources: Sequence[str]) -> "dict[str, IterableDataset]":
 def _stream(source: str) -> "IterableDataset":
     from datasets import load_dataset
 
-    pattern = str(Path(source) / "*.parquet") if Path(source).is_dir() else source
-    if files := sorted(glob.glob(pattern)):
+    pattern = str(Path(source) / "**" / "*.parquet") if Path(source).is_dir() else source
+    if files := sorted(file for file in glob.glob(pattern, recursive=True) if Path(file).is_file()):
         with reading(Path(source)):
             return load_dataset("parquet", data_files=files, split="train", streaming=True)
-    name = HubName.find(source)
+    name = None if Path(source).is_dir() else HubName.find(source)
     if name is None:
-        raise DatasetError(f"{source}: data.stream: expected parquet files, a folder of them, or OWNER/NAME on the Hub")
+        found = "a folder without any" if Path(source).is_dir() else "nothing of that name"
+        expected = "expected parquet files, a folder of them, or OWNER/NAME on the Hub"
+        raise DatasetError(f"{source}: data.stream: {expected}, found {found}")
     with reading(Path(source)):
         return load_dataset(name.repo, revision=name.revision, split="train", streaming=True)

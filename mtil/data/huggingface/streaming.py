@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -50,6 +50,7 @@ class Portions:
         episodes: Of each stream in a portion, or all that it has; at its end, a stream begins anew.
         held_out: Of each task in each stream, its first ones, which only the first portion holds, under `HELD_OUT`.
         image_size: Height and width that images are scaled to as they are laid down; None: as they are.
+        tasks: Names of those wanted; None: all that the first portion has.
     """
 
     def __init__(
@@ -60,8 +61,9 @@ class Portions:
         episodes: int,
         held_out: int = 0,
         image_size: int | None = None,
+        tasks: Sequence[str] | None = None,
     ) -> None:
-        self._image_size = image_size
+        self._image_size, self._wanted = image_size, tasks
         self._sources = [_Source(name, stream, columns, episodes, held_out) for name, stream in streams.items()]
         self._columns, self._held_out = columns, held_out
         try:
@@ -71,10 +73,10 @@ class Portions:
             raise OutputError(f"{cache_folder()}: cannot be written: {error.strerror or error}") from None
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._present: Path | None = None
-        self._tasks: list[str] | None = None
+        self._tasks: Sequence[str] | None = tasks
 
     @staticmethod
-    def of(config: StreamConfig, *, image_size: int | None = None) -> "Portions":
+    def of(config: StreamConfig, *, image_size: int | None = None, tasks: Sequence[str] | None = None) -> "Portions":
         """The portions that a configuration names.
 
         Raises:
@@ -82,9 +84,8 @@ class Portions:
             OutputError: The cache cannot be written.
         """
         streams = streams_of(config.sources)
-        return Portions(
-            streams, config.columns, episodes=config.episodes, held_out=config.held_out, image_size=image_size
-        )
+        size = {"episodes": config.episodes, "held_out": config.held_out, "image_size": image_size}
+        return Portions(streams, config.columns, **size, tasks=tasks)
 
     def open(self, number: int) -> list[TaskDemos]:
         """The tasks of a portion; what was opened before is gone from the disk. Those that follow are read soonest.
@@ -95,25 +96,28 @@ class Portions:
         """
         rows = [source.portion(number) for source in self._sources]
         folder = self._folder / str(number)
-        for place, episodes in enumerate(_by_task(self._sources, rows, self._columns).values()):
+        tasks = self._checked(number, _by_task(self._sources, rows, self._columns))
+        for place, episodes in enumerate(tasks.values()):
             smaller = [with_image_size(each, self._image_size) for each in episodes]
             _lay_down(folder / f"{place:06d}.hdf5", smaller, held_out=0 if number else self._held_out)
         found: list[TaskDemos] = [*open_tasks(folder)]
-        self._check_same(number, [task.task.name for task in found])
         if self._present not in (None, folder):
             shutil.rmtree(self._present)
         self._present = folder
         return found
 
-    def _check_same(self, number: int, tasks: list[str]) -> None:
-        self._tasks = self._tasks or tasks
-        if tasks != self._tasks:
-            named = ", ".join(source.name for source in self._sources)
+    def _checked(self, number: int, found: Mapping[str, list[TaskDemos]]) -> dict[str, list[TaskDemos]]:
+        """What is wanted of a portion, which must have it all."""
+        named, tasks = ", ".join(source.name for source in self._sources), self._tasks or list(found)
+        self._tasks = tasks
+        if not set(tasks) <= set(found) or (self._wanted is None and len(found) > len(tasks)):
+            whose = "of the first one" if self._wanted is None else "that is wanted"
             raise DatasetError(
-                f"{named}: portion {number}: expected demonstrations of every task of the first one, "
-                f"{', '.join(self._tasks)}; found {', '.join(tasks)}; take more episodes a portion, or give each task "
-                "a stream of its own"
+                f"{named}: portion {number}: expected demonstrations of every task {whose}, {', '.join(tasks)}; found "
+                f"{', '.join(found)}; take more episodes a portion (data.stream.episodes), give each task a stream of "
+                "its own, or choose among them (data.tasks)"
             )
+        return {name: found[name] for name in found if name in tasks}
 
 
 @dataclass(frozen=True)
@@ -220,7 +224,7 @@ class _Source:
         return episode[self._columns.task][0].as_py() if self._columns.task in episode.column_names else None
 
     def _episodes_once(self) -> Iterator[pa.Table]:
-        """One pass: the rows of each episode."""
+        """One pass: the rows of each episode, which ends where its number changes, or its steps begin anew."""
         name, number, parts = self._columns.episode, None, []
         for rows in cast("Iterator[pa.Table]", self._stream.iter(batch_size=_AT_ONCE)):
             if name not in rows.column_names:
@@ -229,13 +233,16 @@ class _Source:
             if rows[name].null_count:
                 raise DatasetError(f"{self.name}: {name}: expected an episode's number in each row, found none")
             told = dense(rows[name])
-            starts = [0, *(np.flatnonzero(np.diff(told)) + 1).tolist()]
+            begins = np.diff(told, prepend=told[:1] if number is None else number) != 0
+            if self._columns.step in rows.column_names:
+                begins |= dense(rows[self._columns.step]) == 0
+            starts = [0, *(np.flatnonzero(begins[1:]) + 1).tolist()]
             for start, end in itertools.pairwise([*starts, len(told)]):
-                if parts and told[start] != number:
+                if parts and begins[start]:
                     yield pa.concat_tables(parts, promote_options="permissive")
                     parts = []
-                number = told[start]
                 parts.append(rows.slice(start, end - start))
+            number = told[-1]
         if parts:
             yield pa.concat_tables(parts, promote_options="permissive")
 

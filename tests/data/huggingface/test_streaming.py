@@ -14,7 +14,9 @@ from hf_rows import episode_of, steps_of
 from mtil.data.batch import Batch
 from mtil.data.config import ColumnsConfig, DataConfig
 from mtil.data.datamodule import DemoDataModule
+from mtil.data.huggingface.sources import streams_of
 from mtil.data.huggingface.streaming import HELD_OUT, Portions
+from mtil.data.store import DemoStore
 from mtil.data.task_demos import TaskDemos
 from mtil.errors import ConfigError, DatasetError
 
@@ -224,6 +226,28 @@ def test_each_portion_has_every_task() -> None:
     ]
 
 
+def test_only_the_tasks_that_are_wanted_are_laid_down(one: str, own_cache: Path) -> None:
+    """And need be in each portion."""
+    rows = steps_of((3,) * 6, (0, 1, 0, 0, 0, 0))
+    found = Portions({"one": stream(rows)}, ColumnsConfig(), episodes=2, tasks=[LIFT])
+    assert [lengths(found.open(number)) for number in range(3)] == [{LIFT: (3,)}, {LIFT: (3, 3)}, {LIFT: (3, 3)}]
+    assert len(list(own_cache.glob("stream-*/*/*.hdf5"))) == 1
+    config = {"stream": {"sources": [one], "episodes": 4}, "tasks": ["fold"]}
+    message = (
+        "portion 0: expected demonstrations of every task that is wanted, fold; found lift-the-cube, push-it; take"
+    )
+    with pytest.raises(DatasetError, match=message):
+        DemoStore.of(DataConfig.model_validate(config))
+
+
+def test_an_episode_ends_where_steps_begin_anew(tmp_path: Path) -> None:
+    """In files that each number their episodes from zero, too, in folders of folders."""
+    for place, steps in enumerate((3, 4, 2)):
+        parquet(tmp_path / str(place), (steps,), (0,))
+    found = Portions(streams_of([str(tmp_path)]), ColumnsConfig(), episodes=3)
+    assert lengths(found.open(0)) == {LIFT: (3, 4, 2)}
+
+
 def module(sources: Sequence[str], **stream: Any) -> DemoDataModule:
     settings = {"sources": sources, "episodes": 4, "steps": 3, "held_out": 1} | stream
     config = DataConfig.model_validate({"stream": settings, "batch_size": 6, "observations": ["state", "top"]})
@@ -268,8 +292,9 @@ def test_statistics_are_of_the_first_portion(one: str) -> None:
     [
         (
             ["nowhere/*.parquet"],
-            r"nowhere/\*\.parquet: data\.stream: expected parquet files, a folder of them, or OWNER",
+            r"nowhere/\*\.parquet: data\.stream: expected parquet files, a folder of them, or OWNER.*, found nothing",
         ),
+        (["one", "empty"], "empty: data.stream: expected parquet files.*, found a folder without any"),
         (["one/0.parquet", "damaged.parquet"], "damaged.parquet: cannot be read"),
     ],
 )
@@ -277,6 +302,7 @@ def test_streams_that_cannot_be_read(
     one: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(DatasetError, match=message):
         module(sources)
