@@ -284,6 +284,10 @@ class DataConfig(Config):
             raise ValueError("stream: expected no rehearsal, and num_workers=0: batches are gathered in this process")
         if self.train_mask is not None or self.validation_mask is not None:
             raise ValueError("stream: expected no masks: stream.held_out tells how many demonstrations validate")
+        usual = DataConfig.model_fields["validation_fraction"].default
+        if self.validation_fraction != usual:
+            found = f"found {self.validation_fraction}: stream.held_out tells how many demonstrations validate"
+            raise ValueError(f"stream: expected validation_fraction={usual}, which it has no use for, {found}")
 
     @property
     def paths(self) -> tuple[Path, ...]:

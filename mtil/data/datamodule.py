@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from mtil.data.batch import Batch
 from mtil.data.clips import Clips, Prepare, clips_of, held_out_clips
-from mtil.data.config import DataConfig
+from mtil.data.config import DataConfig, StratifiedSampling
 from mtil.data.huggingface.streaming import Portions
 from mtil.data.kinds import DescriptorKind
 from mtil.data.quotas import Group, Strata, quotas, task_weights
@@ -165,9 +165,16 @@ class DemoDataModule(LightningDataModule):
             seed=self._seed,
             start=start,
             origin=origin,
+            anew=self._shares_vary,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
         )
+
+    @property
+    def _shares_vary(self) -> bool:
+        """Whether those of the tasks are others in each portion of a stream."""
+        sampling = self._config.sampling
+        return isinstance(sampling, StratifiedSampling) and sampling.weights is None and sampling.alpha > 0
 
     def _loader(self, dataset: WindowDataset, sampler: StratifiedBatchSampler | SequentialBatchSampler) -> DataLoader:
         return _BatchLoader(

@@ -59,6 +59,7 @@ class StratifiedBatchSampler(Sampler[Draw]):
         groups: Group (dataset) of each stratum; None: all are in one.
         shares: Relative share of each group.
         origin: Step at which the first pass over each stratum begins; none before it is asked for.
+        anew: Whether shares are kept from there on, since they were others before.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class StratifiedBatchSampler(Sampler[Draw]):
         groups: Sequence[int] | None = None,
         shares: Sequence[float] = (1.0,),
         origin: int = 0,
+        anew: bool = False,
     ) -> None:
         self._members = [np.flatnonzero(stratum == i) for i in range(len(weights))]
         self._quotas = Apportionment(weights, batch_size=batch_size, seed=seed, groups=groups, shares=shares)
         self._batch_size, self._seed, self._start = batch_size, seed, start
         self._rank, self._world_size = rank, world_size
-        self._origin, self._before = origin, self._quotas.counts(origin)
+        self._origin, self._counted_from = origin, origin if anew else 0
+        self._before = self.counts(origin)
         self._passes: dict[int, tuple[int, Int[np.ndarray, " n"]]] = {}
         self._block = (-1, np.empty((0, batch_size), np.int64))  # its first step, its batches; decides nothing
 
@@ -98,8 +101,8 @@ class StratifiedBatchSampler(Sampler[Draw]):
         return self._block[1][step - first].copy()
 
     def counts(self, steps: int) -> Int[np.ndarray, " strata"]:
-        """Examples that each stratum has had after the given number of batches."""
-        return self._quotas.counts(steps)
+        """Examples that each stratum has had after the given number of batches, since shares are kept."""
+        return self._quotas.counts(steps - self._counted_from)
 
     def _batches(self, first: int) -> Int[np.ndarray, "steps B"]:
         """The global batches of a block of steps."""

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from mtil.data.config import DataConfig
+from mtil.data.config import DataConfig, StreamConfig
 from mtil.data.huggingface.streaming import HELD_OUT
 from mtil.data.store import DemoStore
 from mtil.errors import DatasetError, unknown
@@ -22,7 +22,7 @@ def split(store: DemoStore, config: DataConfig, *, seed: int) -> tuple[Int[Tenso
     """
     if config.stream is not None:
         validation = store.filters.get(HELD_OUT, torch.zeros(len(store.task), dtype=torch.bool))
-        _check_trained(store, ~validation, told=f"data.stream.held_out is {config.stream.held_out}")
+        _check_trained(store, ~validation, told=_streamed(config.stream))
         return (~validation).nonzero().squeeze(1), validation.nonzero().squeeze(1)
     held_out = _held_out(store.task, config.validation_fraction, seed)
     validation = held_out
@@ -41,6 +41,10 @@ def split(store: DemoStore, config: DataConfig, *, seed: int) -> tuple[Int[Tenso
     told = f"data.train_mask is {config.train_mask!r}, data.validation_mask {config.validation_mask!r}"
     _check_trained(store, train, told=told)
     return train.nonzero().squeeze(1), validation.nonzero().squeeze(1)
+
+
+def _streamed(config: StreamConfig) -> str:
+    return f"data.stream.held_out is {config.held_out} of a task, data.stream.episodes {config.episodes} of all"
 
 
 def _check_trained(store: DemoStore, train: Bool[Tensor, " E"], *, told: str) -> None:

@@ -87,8 +87,9 @@ class ExperimentConfig(Config):
 
     @model_validator(mode="after")
     def _several_datasets_are_there(self) -> "ExperimentConfig":
-        if self.data.mixture and self.collection is not None:
-            raise ValueError("collection: expected null beside data.mixture, whose datasets must be there")
+        if self.data.path is None and self.collection is not None:
+            beside = "data.mixture, whose datasets" if self.data.mixture else "data.stream, whose sources"
+            raise ValueError(f"collection: expected null beside {beside} must be there")
         return self
 
 

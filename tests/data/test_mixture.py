@@ -303,6 +303,10 @@ def test_a_path_or_a_mixture(config: dict[str, Any], message: str) -> None:
         ({"path": "a"}, "found path and stream; path=null to train on the other"),
         ({"num_workers": 1}, "stream: expected no rehearsal, and num_workers=0"),
         ({"train_mask": "train"}, r"stream: expected no masks: stream\.held_out"),
+        (
+            {"validation_fraction": 0.2},
+            r"expected validation_fraction=0\.1, .*found 0\.2: stream\.held_out tells how many",
+        ),
         ({"stream": {"sources": ["a", "b", "a"]}}, "sources: expected each once, found 'a' twice"),
         (
             {"stream": {"sources": ["a"], "columns": {"observations": ["state", "action"]}}},

@@ -72,6 +72,18 @@ def test_passes_may_begin_later_with_the_same_shares(
             assert max(Counter(pass_.tolist()).values(), default=1) == 1
 
 
+@given(sizes, shares, st.integers(1, 20))
+def test_shares_that_were_others_before_are_kept_from_the_origin_on(
+    sizes: list[int], weights: list[float], batch_size: int
+) -> None:
+    """However late that is: what was before need not be counted."""
+    origin, weights = 10**12, weights[: len(sizes)]
+    whole, later = sampler(sizes, weights, batch_size), sampler(sizes, weights, batch_size, origin=origin, anew=True)
+    stratum = np.repeat(np.arange(len(sizes)), sizes)
+    for step in range(20):
+        assert stratum[later.batch(origin + step)].tolist() == stratum[whole.batch(step)].tolist()
+
+
 @given(st.permutations(range(12)), st.integers(0, 3))
 def test_a_batch_depends_on_seed_and_step_alone(order: list[int], seed: int) -> None:
     forward = sampler([5, 1, 30], [1.0, 2.0, 0.5], 8, seed=seed)

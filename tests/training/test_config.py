@@ -79,3 +79,15 @@ def test_sampling() -> None:
 def test_mistakes(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=f"^config: {message}"):
         load(ExperimentConfig, LEAST, [override])
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ("data.mixture=[{path: a}]", r"data\.mixture, whose datasets must be there"),
+        ("data.stream={sources: [a]}", r"data\.stream, whose sources must be there"),
+    ],
+)
+def test_what_is_collected_goes_into_a_path(data: str, found: str) -> None:
+    with pytest.raises(ConfigError, match=f"collection: expected null beside {found}"):
+        load(ExperimentConfig, LEAST, ["data.path=null", data, "suite=toy", "collection={}"])

@@ -268,6 +268,18 @@ def test_batches_are_stratified_whatever_portion_they_are_from(one: str) -> None
     assert all(action in second for action in lifted.tolist())
 
 
+def test_shares_of_windows_are_exact_in_each_portion(one: str) -> None:
+    """Where they follow how many windows a portion has of each task."""
+    settings = {"sources": [one], "episodes": 4, "steps": 5, "held_out": 1}
+    config = DataConfig.model_validate({"stream": settings, "batch_size": 7, "sampling": {"alpha": 1}})
+    data = DemoDataModule(config, history=1, chunk=1, kinds={"one_hot": 1.0}, seed=0)
+    found = batches(data, 10)
+    for portion, windows in ((found[:5], (5, 2)), (found[5:], (10, 5))):
+        drawn = sum(batch.task.bincount(minlength=2) for batch in portion)
+        assert isinstance(drawn, torch.Tensor)
+        assert abs(drawn[0] - 35 * windows[0] / sum(windows)) < 1
+
+
 def test_a_run_that_goes_on_sees_the_batches_that_it_would_have(one: str) -> None:
     expected, data = batches(module([one]), 9), module([one])
 
