@@ -30,11 +30,25 @@ def tasks_of(
     Raises:
         DatasetError: It has defects; the message tells the first one and how many more there are.
     """
+    _check_kind(dataset, name)
     files = dataset.cache_files
     path = Path(files[0]["filename"]).parent if files else Path(name)
     found = survey(dataset, columns or ColumnsConfig(), path)
     refuse([defect for each in found for defect in each.defects] + conflicts(found), hint="nothing was opened")
     return [rows_task(each) for each in found]
+
+
+def _check_kind(found: object, name: str) -> None:
+    from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+
+    if isinstance(found, Dataset):
+        return
+    hint = ""
+    if isinstance(found, DatasetDict | IterableDatasetDict):
+        hint = f"; choose one of its splits: {', '.join(map(str, found))}"
+    elif isinstance(found, IterableDataset):
+        hint = "; load it without streaming=True, or train on it in portions (data.stream)"
+    raise DatasetError(f"{name}: expected a datasets.Dataset, found {type(found).__name__}{hint}")
 
 
 def is_saved(folder: Path) -> bool:

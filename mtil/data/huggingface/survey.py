@@ -185,8 +185,8 @@ def _of_task(
 ) -> RowsSurvey:
     own = Findings(findings.file, notes=findings.notes)
     extent, features = Extent(), {}
-    columns = {**{key: key for key in seen}, ACTIONS: rows.columns.action}
-    for key, column in columns.items():
+    columns = rows.columns
+    for key, column in {**{key: key for key in seen}, ACTIONS: columns.action}.items():
         specs: dict[str, FeatureSpec] = {}
         for episode, place in places.items():
             of_episode = own.of(f"episode {episode}")
@@ -203,6 +203,11 @@ def _of_task(
             if features[key].kind == "image":
                 size = math.prod(features[key].shape) * sum(place.steps for place in places.values())
                 note_decoded(column, size, own, how="pictures, or arrays in a table")
+    for column in (columns.reward, columns.done):
+        for episode, place in places.items() if column in rows.dataset.column_names else ():
+            of_episode = own.of(f"episode {episode}")
+            with of_episode.guard(column):
+                _check_signal(rows.numbers(column, place), place.steps, column, of_episode)
     extent.note(own)
     return RowsSurvey(
         path=rows.path,
@@ -214,6 +219,14 @@ def _of_task(
         rows=rows,
         places=tuple(places.values()),
     )
+
+
+def _check_signal(values: np.ndarray, steps: int, column: str, findings: Findings) -> None:
+    """A reward, or whether the episode ended: a number a step, or a list of one."""
+    if values.shape not in ((steps,), (steps, 1)):
+        findings.add(f"expected one number a step, of shape ({steps},), found {values.shape}", column)
+    elif defect := value_defect(values):
+        findings.add(defect, column)
 
 
 def _task(words: str, sentences: tuple[str, ...]) -> Task:

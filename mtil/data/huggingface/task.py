@@ -10,6 +10,7 @@ from mtil.data.huggingface.rows import Place, Rows, images_at
 from mtil.data.huggingface.survey import RowsSurvey
 from mtil.data.images import Images, Stamp
 from mtil.data.task_demos import TaskDemos
+from mtil.errors import DatasetError
 from mtil.types import Episode
 
 
@@ -40,13 +41,16 @@ class RowsTask(TaskDemos):
     def _read(self, demos: Sequence[str], keys: Sequence[str]) -> Iterator[Episode]:
         for name in demos:
             with reading(self.path, name):
-                yield self._episode(self.places[self.demos.index(name)], keys)
+                yield self._episode(name, self.places[self.demos.index(name)], keys)
 
-    def _episode(self, place: Place, keys: Sequence[str]) -> Episode:
+    def _episode(self, demo: str, place: Place, keys: Sequence[str]) -> Episode:
         columns, present = self.rows.columns, self.rows.dataset.column_names
 
         def numbers(name: str) -> np.ndarray:
-            return self.rows.numbers(name, place).astype(np.float32)
+            try:
+                return self.rows.numbers(name, place).astype(np.float32)
+            except DatasetError as error:  # which does not know where it came from
+                raise DatasetError(f"{self.path}: {demo}: {name}: {error}") from None
 
         def signal(name: str, otherwise: np.ndarray) -> np.ndarray:
             return numbers(name).reshape(place.steps) if name in present else otherwise.astype(np.float32)
