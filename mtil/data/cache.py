@@ -1,4 +1,4 @@
-"""Files that can be made again, kept for the next time, as images decoded once are, or only for as long as they serve."""
+"""What can be made again: files kept for the next time, as of decoded images, and folders that serve for a while."""
 
 import fcntl
 import hashlib
