@@ -122,7 +122,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
             node[name] = {}
         node = node[name]
         if not isinstance(node, dict):
-            raise ConfigError(f"override {override!r}: {name!r} holds a value, not keys")
+            is_list = isinstance(node, list | tuple)
+            found = "a list, which is given as a whole" if is_list else "a value, not keys"
+            raise ConfigError(f"override {override!r}: {name!r} holds {found}")
     node[last] = _parse(text, f"override {override!r}")
 
 

@@ -4,7 +4,7 @@ Legend: T time steps of an episode, A action dimensions, D dimensions of a state
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -247,25 +247,16 @@ class DatasetSpec:
         own = next((each for each in self.embodiments if task in each.tasks), None)
         return task if own is None else task.removeprefix(own.prefix)
 
-    def views(self, tasks: Iterable[str]) -> tuple[CameraView, ...]:
-        """What a simulator has to show of tasks, beside its states.
+    def views(self, task: str) -> tuple[CameraView, ...]:
+        """What a simulator has to show of a task, beside its states.
 
         Raises:
-            DatasetError: As `embodiment` does; or a camera is to show several things.
+            DatasetError: As `embodiment` does.
         """
-        if not self.embodiments:
-            return tuple(feature.camera for feature in self.observations if feature.camera is not None)
-        own = dict.fromkeys(each for each in map(self.embodiment, tasks) if each is not None)
-        found: dict[str, tuple[CameraView, str]] = {}
-        for each in (self.embodiments[number] for number in own):
-            for view in each.views:
-                other, holder = found.setdefault(view.camera, (view, each.name))
-                if other != view:
-                    raise DatasetError(
-                        f"camera {view.camera!r}: expected one view for all tasks, found {other} for those of {holder} "
-                        f"and {view} for those of {each.name}; choose tasks of one dataset"
-                    )
-        return tuple(view for view, _ in found.values())
+        own = self.embodiment(task)
+        if own is not None:
+            return self.embodiments[own].views
+        return tuple(feature.camera for feature in self.observations if feature.camera is not None)
 
     def valid(self, feature: FeatureSpec) -> Bool[np.ndarray, "tasks D"]:
         """Which dimensions of a state or action each task has."""

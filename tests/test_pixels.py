@@ -52,7 +52,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_policy_knows_what_it_is_to_be_shown(workshop: Path) -> None:
-    assert load_policy(workshop / "run").policy.spec.views([]) == (CameraView("corner", 32, (0.2, 0.2, 0.8, 0.8)),)
+    assert load_policy(workshop / "run").policy.spec.views("drawer-open-v3") == (
+        CameraView("corner", 32, (0.2, 0.2, 0.8, 0.8)),
+    )
 
 
 def test_the_simulator_shows_it(workshop: Path) -> None:

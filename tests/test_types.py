@@ -73,7 +73,7 @@ def test_a_spec_survives_json(stored: dict[str, Any]) -> None:
 def test_a_specs_views_are_its_cameras(stored: dict[str, Any]) -> None:
     stored["embodiments"] = []
     views = [feature["camera"] for feature in stored["observations"] if feature["camera"]]
-    assert [view.camera for view in DatasetSpec.from_json(stored).views([])] == [view["camera"] for view in views]
+    assert [view.camera for view in DatasetSpec.from_json(stored).views("")] == [view["camera"] for view in views]
 
 
 @given(stored_specs())

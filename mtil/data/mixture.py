@@ -182,7 +182,7 @@ def _placed(
     keys = {key: key for key in wanted or task.observations} if found is None else dict(found.keys)
     for own in keys.values():
         if own not in task.observations:
-            hint = "data.mixture.0.keys in place of data.path may tell what it is called there, or null"
+            hint = "keys in data.mixture, in place of a plain path, can tell what it is called there, or null"
             raise DatasetError(f"{task.path}: {unknown('observation', own, task.observations)}; {hint}")
     others = [key for key in task.observations if key not in keys and key not in keys.values()]
     new = [key for key in others if found is None or key not in seen]

@@ -1,6 +1,6 @@
 """New data join what an earlier policy was made for: which tasks there are then, of which sizes and datasets."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from mtil.errors import DatasetError
@@ -17,7 +17,8 @@ def joined(earlier: DatasetSpec, data: DatasetSpec) -> DatasetSpec:
     data's size. Features are as wide as the widest of all tasks; an earlier task lacks what only new data have.
 
     Raises:
-        DatasetError: A dataset of an earlier one's name calls its observations or tasks otherwise.
+        DatasetError: A dataset of an earlier one's name calls its observations or tasks otherwise, or a task is in
+            another dataset than it was.
     """
     told = {task.name: task.instructions for task in earlier.tasks}
     for task in data.tasks:
@@ -49,11 +50,12 @@ def known_embodiments(earlier: DatasetSpec) -> tuple[Embodiment, ...]:
     if earlier.embodiments:
         return earlier.embodiments
     keys = {feature.key: feature.key for feature in earlier.observations}
-    return (Embodiment(EARLIER, tuple(earlier.task_names), keys, earlier.views(())),)
+    views = tuple(feature.camera for feature in earlier.observations if feature.camera is not None)
+    return (Embodiment(EARLIER, tuple(earlier.task_names), keys, views),)
 
 
 def _joined_embodiments(earlier: DatasetSpec, data: DatasetSpec) -> tuple[Embodiment, ...]:
-    """The earlier ones in their order, then those that are new; a task in both is where the data have it."""
+    """The earlier ones in their order, then those that are new."""
     if not earlier.embodiments and not data.embodiments:
         return ()
     seen = {feature.key for feature in data.observations}
@@ -62,12 +64,25 @@ def _joined_embodiments(earlier: DatasetSpec, data: DatasetSpec) -> tuple[Embodi
     for each in known_embodiments(earlier):
         own = new.get(each.name, each)
         _check_called_alike(each, own, both)
+        _check_owned(each, data.embodiments)
         kept = tuple(task for task in each.tasks if task not in data.task_names)
         keys = {key: name for key, name in own.keys.items() if key in seen}
         views = tuple(view for view in own.views if view.key in keys.values())
         tasks = (*kept, *(own.tasks if own is not each else ()))
         found[each.name] = replace(own, tasks=tasks, keys=keys, views=views)
     return tuple((new | found)[name] for name in dict.fromkeys([*found, *new]))
+
+
+def _check_owned(earlier: Embodiment, data: Sequence[Embodiment]) -> None:
+    """A task that is known goes on in its own dataset, whose statistics are its."""
+    for each in data:
+        taken = [task for task in each.tasks if task in earlier.tasks and each.name != earlier.name]
+        if taken:
+            raise DatasetError(
+                f"dataset {each.name!r}: task {taken[0]!r}: expected it in {earlier.name!r}, of which the policy knows "
+                f"it; name: {earlier.name!r} in data.mixture if that is what these data are, or a prefix to tell them "
+                "from it"
+            )
 
 
 def _check_called_alike(earlier: Embodiment, now: Embodiment, keys: Collection[str]) -> None:

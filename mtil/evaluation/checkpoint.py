@@ -98,7 +98,6 @@ def run_prepared(
             trials,
             simulator=prepared.protocol.suite,
             workers=workers,
-            views=prepared.loaded.policy.spec.views(prepared.descriptors),
             recording=recording,
             known=known,
             peers=peers,

@@ -1,6 +1,6 @@
 """Whether a policy does what it is told: success when it is told another task, or nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar, assert_never, get_args
 
 import numpy as np
@@ -27,13 +27,16 @@ def read_control(name: str | None) -> Control | None:
     return None
 
 
-def controlled(told: Descriptors, control: Control | None, *, seed: int) -> Descriptors:
+def controlled(
+    told: Descriptors, control: Control | None, *, seed: int, called: Callable[[str], str] = str
+) -> Descriptors:
     """What tells the tasks, under a control.
 
     Args:
         told: What tells each evaluated task.
         control: `"wrong"`: each is told as another one is, all in one random cycle; `"absent"`: z is zeros.
         seed: Decides the cycle.
+        called: What a task is called in its simulator: tasks that are called alike are no others of each other.
 
     Raises:
         ConfigError: There is no other task.
@@ -42,23 +45,28 @@ def controlled(told: Descriptors, control: Control | None, *, seed: int) -> Desc
         case None:
             return told
         case "wrong":
-            return _of_another(told, seed)
+            return _of_another(told, seed, called)
         case "absent":
             return {task: [Descriptor("", torch.zeros_like(each[0].z))] for task, each in told.items()}
         case _:
             assert_never(control)
 
 
-def other_tasks(tasks: Sequence[Task], *, seed: int) -> dict[Task, Task]:
-    """Another task for each of two or more, all in one random cycle."""
-    cycle = [tasks[index] for index in np.random.default_rng(seed).permutation(len(tasks))]
-    following = dict(zip(cycle, [*cycle[1:], cycle[0]], strict=True))
-    return {task: following[task] for task in tasks}
+def other_tasks(tasks: Sequence[Task], *, seed: int, called: Callable[[Task], Hashable]) -> dict[Task, Task]:
+    """Another task for each, all in one random cycle; of those that are called alike, the first; none for one alone."""
+    first: dict[Hashable, Task] = {}
+    for task in tasks:
+        first.setdefault(called(task), task)
+    names = list(first)
+    cycle = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
+    following = dict(zip(cycle, [*cycle[1:], *cycle[:1]], strict=True))
+    return {task: first[following[called(task)]] for task in tasks} if len(names) > 1 else {}
 
 
-def _of_another(told: Descriptors, seed: int) -> Descriptors:
+def _of_another(told: Descriptors, seed: int, called: Callable[[str], str]) -> Descriptors:
     tasks = list(told)
-    if len(tasks) < 2:
-        raise ConfigError(f"control 'wrong': expected two tasks at least, to tell one as the other; found {tasks[0]!r}")
-    others = other_tasks(tasks, seed=seed)
+    others = other_tasks(tasks, seed=seed, called=called)
+    if not others:
+        found = ", ".join(map(repr, tasks))
+        raise ConfigError(f"control 'wrong': expected two tasks at least, to tell one as the other; found {found}")
     return {task: told[others[task]] for task in tasks}

@@ -11,7 +11,7 @@ from mtil.evaluation.peers import Peers
 from mtil.evaluation.rollout import Actor, Recording, Trial, ended, roll_out
 from mtil.evaluation.trials import first_filmed, trials_of
 from mtil.sim.base import Simulator, Stream, load
-from mtil.types import CameraView
+from mtil.types import DatasetSpec
 
 Progress = Callable[[Outcome], object]
 
@@ -28,8 +28,7 @@ def evaluate(
     checkpoint: str,
     tasks: Iterable[str] | None = None,
     stream: Stream = "evaluation",
-    called: Callable[[str], str] = str,
-    views: Sequence[CameraView] = (),
+    spec: DatasetSpec | None = None,
     recording: Recording | None = None,
     peers: Peers | None = None,
     progress: Progress | None = None,
@@ -51,8 +50,7 @@ def evaluate(
         checkpoint: Where the policy came from, for the protocol.
         tasks: Names of the tasks; all of the suite's unless given.
         stream: What the placements are drawn from; never those of the demonstrations.
-        called: What the simulator calls a task.
-        views: What the policy sees beside states.
+        spec: Tells what the simulator calls a task, and has to show; None: tasks by their names, and states alone.
         recording: Where films of each task's first episode go, and what they show.
         peers: The ranks that evaluate together, if they are several.
         progress: Called with each outcome of this rank as it comes.
@@ -64,14 +62,13 @@ def evaluate(
     """
     assert episodes >= 1, "an evaluation needs an episode"
     suite = load(simulator)
-    chosen = _chosen(suite, tasks, called)
-    trials = trials_of(chosen, descriptors, episodes=range(episodes), seed=seed, stream=stream, called=called)
+    chosen = _chosen(suite, tasks, spec)
+    trials = trials_of(chosen, descriptors, episodes=range(episodes), seed=seed, stream=stream, spec=spec)
     outcomes = run_trials(
         actor,
         first_filmed(trials, recording),
         simulator=simulator,
         workers=workers,
-        views=views,
         recording=recording,
         peers=peers,
         progress=progress,
@@ -95,7 +92,6 @@ def run_trials(
     *,
     simulator: str,
     workers: int,
-    views: Sequence[CameraView] = (),
     recording: Recording | None = None,
     known: Iterable[Outcome] = (),
     peers: Peers | None = None,
@@ -108,7 +104,6 @@ def run_trials(
         trials: What to run.
         simulator: Name of the suite.
         workers: Processes that the environments run in.
-        views: What the policy sees beside states.
         recording: What the films of trials show that have one.
         known: Outcomes of trials that need not be run again; those that the first rank knows count.
         peers: The ranks, if they are several.
@@ -123,7 +118,7 @@ def run_trials(
     rest = [trial for trial, outcome in zip(trials, earlier, strict=True) if outcome is None]
     mine: list[Outcome] = []
     part = peers.rank.stretch(rest)
-    for outcome in roll_out(actor, part, simulator=simulator, workers=workers, views=views, recording=recording):
+    for outcome in roll_out(actor, part, simulator=simulator, workers=workers, recording=recording):
         mine.append(outcome)
         if progress is not None:
             progress(outcome)
@@ -133,9 +128,10 @@ def run_trials(
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _chosen(suite: Simulator, tasks: Iterable[str] | None, called: Callable[[str], str]) -> list[str]:
+def _chosen(suite: Simulator, tasks: Iterable[str] | None, spec: DatasetSpec | None) -> list[str]:
     """The tasks asked for, in the suite's order."""
     names = [task.name for task in suite.tasks()]
+    called = str if spec is None else spec.simulated
     wanted = list(dict.fromkeys(names if tasks is None else tasks))
     for task in wanted:
         if called(task) not in names:

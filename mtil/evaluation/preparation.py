@@ -48,8 +48,8 @@ class Preparation:
             episodes = range(self.protocol.episodes_per_task)
         chosen = list(self.descriptors) if tasks is None else tasks
         with Console(stderr=True, quiet=self.protocol.condition != "goal").status("goals are being found"):
-            called = self.loaded.policy.spec.simulated
-            return trials_of(chosen, self.descriptors, episodes=episodes, seed=self.protocol.seed, called=called)
+            spec = self.loaded.policy.spec
+            return trials_of(chosen, self.descriptors, episodes=episodes, seed=self.protocol.seed, spec=spec)
 
     def recording(self, folder: Path | None) -> Recording | None:
         """How films are taken, if they are.
@@ -124,7 +124,7 @@ def _told(
         clips=settings.clips,
         goals=goals,
     )
-    return controlled(told, settings.control, seed=settings.seed)
+    return controlled(told, settings.control, seed=settings.seed, called=loaded.policy.spec.simulated)
 
 
 def _showing(

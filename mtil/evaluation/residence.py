@@ -1,5 +1,6 @@
 """Which of a policy's tasks live in a suite."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 
@@ -12,39 +13,47 @@ from mtil.types import DatasetSpec
 def residents(spec: DatasetSpec, simulator: Simulator) -> list[str]:
     """The tasks of a policy that a suite has, in the suite's order.
 
-    Tasks of several datasets may be called alike in their simulators; then those live in a suite that it shows what
-    their dataset has of states.
+    Tasks of several datasets may be called alike in their simulators. Of those, they live in a suite of which it shows
+    what the policy is to see; all, where it does so of none.
 
     Args:
         spec: Of the policy.
         simulator: The suite.
     """
-    named = {task: spec.simulated(task) for task in spec.task_names}
-    there = [each for suite in simulator.tasks() for each, name in named.items() if name == suite.name]
-    datasets = {task: spec.embodiment(task) for task in there}
-    if len({*datasets.values()}) < 2:
-        return there
-    first = {dataset: task for task, dataset in reversed(datasets.items())}
-    shown = [dataset for dataset, task in first.items() if _shows(simulator, spec, task)]
-    return [task for task in there if not shown or datasets[task] in shown]
+    suite = [task.name for task in simulator.tasks()]
+    there = ordered([task for task in spec.task_names if spec.simulated(task) in suite], spec, simulator)
+    named = Counter(map(spec.simulated, there))
+    strangers = {task for task in there if named[spec.simulated(task)] > 1 and missing(spec, simulator, task)}
+    at_home = {spec.simulated(task) for task in there if task not in strangers}
+    return [task for task in there if task not in strangers or spec.simulated(task) not in at_home]
 
 
 def ordered(tasks: Sequence[str], spec: DatasetSpec, simulator: Simulator) -> list[str]:
-    """Tasks in the order that the suite has them in; of those that it calls alike, in their own."""
+    """Tasks, each once, in the order that the suite has them in; of those that it calls alike, in their own."""
     suite = [task.name for task in simulator.tasks()]
-    return sorted(tasks, key=lambda task: suite.index(spec.simulated(task)))
+    return sorted(dict.fromkeys(tasks), key=lambda task: suite.index(spec.simulated(task)))
 
 
-def _shows(simulator: Simulator, spec: DatasetSpec, task: str) -> bool:
-    """Whether a task's states are among what the suite shows of the task of its name."""
-    keys = spec.keys(task)
-    states = {
-        keys[each.key]: spec.width(each.key, task)
-        for each in spec.observations
-        if each.kind == "state" and each.key in keys
-    }
+def missing(spec: DatasetSpec, simulator: Simulator, task: str) -> str | None:
+    """What a suite does not show of a task that the policy is to see: a state, or an image that it knows no view of.
+
+    Args:
+        spec: Of the policy.
+        simulator: The suite, which has a task of that name.
+        task: The policy's name for it.
+    """
     with closing(simulator.make(spec.simulated(task))) as env:
         space = env.observation_space
     if not isinstance(space, gymnasium.spaces.Dict):
-        return True
-    return all(key in space.spaces and space[key].shape == (width,) for key, width in states.items())
+        return None
+    keys, views = spec.keys(task), [view.key for view in spec.views(task)]
+    for feature in (feature for feature in spec.observations if feature.key in keys):
+        own = keys[feature.key]
+        shape = space[own].shape if own in space.spaces else None
+        if feature.kind == "image":
+            is_shown = own in views or shape is not None
+        else:
+            is_shown = shape == (spec.width(feature.key, task),)
+        if not is_shown:
+            return own
+    return None

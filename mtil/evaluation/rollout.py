@@ -18,7 +18,6 @@ from mtil.evaluation.schedule import Schedule, Trial
 from mtil.policies.actor import BATCH
 from mtil.sim.slot import Reset, Transition
 from mtil.sim.workers import PATIENCE, EnvironmentPool, Lost
-from mtil.types import CameraView
 
 __all__ = ["Actor", "Observation", "Recording", "Trial", "ended", "roll_out", "slots_for"]
 
@@ -69,7 +68,6 @@ def roll_out(
     *,
     simulator: str,
     workers: int,
-    views: Sequence[CameraView] = (),
     recording: Recording | None = None,
     patience: float = PATIENCE,
 ) -> Iterator[Outcome]:
@@ -83,7 +81,6 @@ def roll_out(
         trials: What is to be run.
         simulator: Name of the suite.
         workers: Processes that the environments run in.
-        views: What observations show.
         recording: What films show.
         patience: Seconds after which a worker that does not answer is held to hang.
 
@@ -97,7 +94,7 @@ def roll_out(
         _make_folder(recording.folder)
     workers = min(workers, len(trials), actor.slots)
     film = {"camera": recording.camera, "image_size": recording.image_size} if recording else {}
-    with EnvironmentPool(simulator, workers=workers, views=views, patience=patience, **film) as pool:
+    with EnvironmentPool(simulator, workers=workers, patience=patience, **film) as pool:
         yield from _Rollout(actor, Schedule(trials, workers=workers), pool, workers=workers).run()
 
 
@@ -201,7 +198,8 @@ class _Rollout:
         trial = attempt.trial
         self._running[slot] = attempt
         self._actor.reset(slot, trial.z, trial.task)
-        self._pool.send({slot: Reset(task=trial.called or trial.task, placement=trial.placement, video=trial.video)})
+        reset = Reset(trial.called or trial.task, trial.placement, video=trial.video, views=trial.views)
+        self._pool.send({slot: reset})
 
     def _outcome(self, slot: int, last: Transition) -> Outcome:
         attempt = self._running.pop(slot)

@@ -8,6 +8,8 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
+from mtil.types import CameraView
+
 WORTH_COMPILING = (
     8  # trials that wait; it takes a worker the time of about five, and each environment that of half a one
 )
@@ -25,6 +27,7 @@ class Trial:
         z: The same as an embedding.
         video: File of a film.
         called: What the simulator calls the task, if otherwise.
+        views: What it has to show.
     """
 
     task: str
@@ -34,6 +37,7 @@ class Trial:
     z: Float[Tensor, " Z"]
     video: Path | None = None
     called: str | None = None
+    views: tuple[CameraView, ...] = ()
 
 
 class Schedule:

@@ -1,12 +1,13 @@
 """The episodes of an evaluation, before they are run."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from mtil.errors import SimulatorError
 from mtil.evaluation.conditioning import Descriptors
 from mtil.evaluation.rollout import Recording, Trial
 from mtil.sim.base import Stream, placement
+from mtil.types import DatasetSpec
 
 
 def trials_of(
@@ -16,7 +17,7 @@ def trials_of(
     episodes: Iterable[int],
     seed: int,
     stream: Stream = "evaluation",
-    called: Callable[[str], str] = str,
+    spec: DatasetSpec | None = None,
 ) -> list[Trial]:
     """One trial for each task and episode, which depends on nothing but these, the seed and the task's descriptors.
 
@@ -26,23 +27,27 @@ def trials_of(
         episodes: Positions among a task's episodes.
         seed: Seed of the placements.
         stream: What the placements are drawn from.
-        called: What the simulator calls a task; placements are those that the task of that name has.
+        spec: Tells what the simulator calls a task, and has to show; None: tasks by their names, and states alone.
 
     Raises:
         SimulatorError: A task has no descriptor.
+        DatasetError: A task is of no embodiment.
     """
     for task in tasks:
         if not descriptors.get(task):
             raise SimulatorError(f"task {task!r}: no descriptor tells the policy of it; told: {', '.join(descriptors)}")
     episodes = list(episodes)
+    called = {task: task if spec is None else spec.simulated(task) for task in tasks}
+    views = {task: () if spec is None else spec.views(task) for task in tasks}
     return [
         Trial(
             task=task,
             episode=episode,
-            placement=placement(stream, seed, called(task), episode),
+            placement=placement(stream, seed, called[task], episode),
             told=descriptors[task][episode % len(descriptors[task])].words,
             z=descriptors[task][episode % len(descriptors[task])].z,
-            called=None if called(task) == task else called(task),
+            called=None if called[task] == task else called[task],
+            views=views[task],
         )
         for task in tasks
         for episode in episodes

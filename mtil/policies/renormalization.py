@@ -3,7 +3,8 @@
 Legend: A action dimensions, D dimensions, M embodiments.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -21,8 +22,23 @@ from mtil.types import DatasetSpec
 Normalization = Literal["keep", "extend", "recompute"]
 State = Mapping[str, Tensor]
 
-RANGE = ("head.low", "head.high")  # of a head that needs one, in normalised units
-_ACTION_UNITS = ("action_normalizer.shift", "action_normalizer.scale")
+_ACTIONS = "action_normalizer"
+_FITTED = {"keep": "fitted to these data", "extend": "fitted to both data", "recompute": "fitted to these data"}
+
+
+@dataclass(frozen=True)
+class Renormalized:
+    """What became of the shift or scale of a normaliser, or of an end of the head's range.
+
+    Attributes:
+        values: Now.
+        taken: How many of them are the earlier policy's.
+        why: The others are not.
+    """
+
+    values: Tensor
+    taken: int
+    why: str
 
 
 def normalizers_of(policy: Policy) -> dict[str, Normalizer]:
@@ -30,136 +46,167 @@ def normalizers_of(policy: Policy) -> dict[str, Normalizer]:
     return {name: module for name, module in policy.named_modules() if isinstance(module, Normalizer)}
 
 
-def fitted(normalizers: Mapping[str, Normalizer], normalization: Normalization) -> dict[str, str]:
-    """By name of what is fitted to the data instead of being taken over, how."""
-    if normalization == "keep":
-        return {}
-    how = "fitted to these data" if normalization == "recompute" else "fitted to both data"
-    return dict.fromkeys([*(f"{n}.{part}" for n in normalizers for part in ("shift", "scale")), *RANGE], how)
-
-
-def rows_of(policy: Policy) -> set[str]:
-    """Names of the shifts and scales that tell embodiments apart, a row each."""
-    apart = [name for name, each in normalizers_of(policy).items() if each.shift.dim() == 2]
-    return {f"{name}.{part}" for name in apart for part in ("shift", "scale")}
-
-
 @torch.no_grad()
-def carried(
+def renormalized(
     policy: Policy,
     state: State,
     before: DatasetSpec,
     *,
     normalization: Normalization,
     shown: Collection[str],
-    own: Mapping[str, FeatureStatistics] | None,
-) -> dict[str, Tensor]:
-    """Shift and scale of all normalisers that tell embodiments apart, and the range of the head, which are set so.
+    actions: FeatureStatistics,
+) -> dict[str, Renormalized]:
+    """Set shift and scale of all normalisers, and the range of the head, to what they are where data join others.
 
-    Embodiments are known by name. One that only the earlier policy knows keeps its own, and one that is new has those
-    of its data, however those of both are normalised.
+    Embodiments are known by name. An embodiment or a dimension that only one side has data of is normalised by that
+    side's, however those of both are.
 
     Args:
         policy: Fitted to the data.
         state: The earlier policy's, under the names of now, or a part of it.
         before: What the earlier policy was made for.
-        normalization: Of an embodiment that is in both.
+        normalization: Of what is in both.
         shown: Names of the tasks that there are demonstrations of.
-        own: Statistics of each embodiment in the data.
+        actions: Statistics of the data's, of each embodiment where there are several.
 
     Returns:
-        What the earlier policy has a say in.
+        By name, what the earlier policy has a say in.
     """
-    now = [each.name for each in policy.spec.embodiments]
-    has_data = [row for row, each in enumerate(policy.spec.embodiments) if set(each.tasks) & set(shown)]
-    old = {row: now.index(each.name) for row, each in enumerate(known_embodiments(before)) if each.name in now}
-    both = set(old.values()) & set(has_data)
-    found: dict[str, Tensor] = {}
+    found: dict[str, Renormalized] = {}
+    sides = _Sides(policy.spec, before, frozenset(shown))
     for name, normalizer in normalizers_of(policy).items():
-        shift, scale = state.get(f"{name}.shift"), state.get(f"{name}.scale")
-        if normalizer.shift.dim() == 1 or shift is None or scale is None or not old:
+        old = sides.aligned(state, name, normalizer)
+        if old is None:
             continue
-        width = normalizer.shift.shape[1]
-        shifts, scales = _rows(shift, width, 0.0), _rows(scale, width, 1.0)
-        rows = {row: (shifts[earlier], scales[earlier]) for earlier, row in old.items()}
+        key = _key_of(name, policy.spec)
+        had, has = sides.had(key, normalizer), sides.has(key, normalizer)
+        kept = had if normalization == "keep" else had & ~has
+        both = had & has & ~kept
+        fresh = normalizer.shift.clone(), normalizer.scale.clone()
         if normalization == "extend":
-            normalizer.extend(*_with(normalizer, {row: rows[row] for row in both}))
-        kept = rows if normalization == "keep" else {row: rows[row] for row in rows if row not in both}
-        shift, scale = _with(normalizer, kept)
-        normalizer.shift.copy_(shift)
-        normalizer.scale.copy_(scale)
-        found |= {f"{name}.shift": shift, f"{name}.scale": scale}
-    assert own is not None, "where there are embodiments, each has statistics"
-    earlier = {row: number for number, row in old.items() if normalization != "recompute" or row not in both}
-    data = [row for row in has_data if normalization != "keep" or row not in both]
-    return found | _range(policy, state, own[policy.spec.action.key], earlier, data)
+            normalizer.extend(old[0].where(both, fresh[0]), old[1].where(both, fresh[1]))
+        for part, earlier, new in zip(("shift", "scale"), old, fresh, strict=True):
+            values: Tensor = getattr(normalizer, part)
+            values.copy_(earlier.where(kept, values.where(both, new)))
+            found[f"{name}.{part}"] = Renormalized(values.clone(), int(kept.sum()), _FITTED[normalization])
+    return found | _range(policy, state, sides, actions, normalization)
 
 
-@torch.no_grad()
-def extend(policy: Policy, state: State, source: Policy, statistics: Mapping[str, FeatureStatistics]) -> None:
-    """Let all normalisers that are of all embodiments, and the range of the head, take in the earlier policy's data."""
-    for name, normalizer in normalizers_of(policy).items():
+@dataclass(frozen=True)
+class _Sides:
+    """Which data the earlier policy knows, and which there are now.
+
+    Attributes:
+        now: What the policy is made for.
+        before: What the earlier one was.
+        shown: Names of the tasks that there are demonstrations of.
+    """
+
+    now: DatasetSpec
+    before: DatasetSpec
+    shown: frozenset[str]
+
+    def aligned(
+        self, state: State, name: str, normalizer: Normalizer
+    ) -> tuple[Float[Tensor, "*M D"], Float[Tensor, "*M D"]] | None:
+        """The earlier shift and scale where they are now; None if there are none."""
         shift, scale = state.get(f"{name}.shift"), state.get(f"{name}.scale")
-        whole = normalizer.shift.dim() == 1
-        if whole and shift is not None and scale is not None and shift.shape == normalizer.shift.shape:
-            normalizer.extend(shift, scale)
-    if policy.spec.embodiments:
-        return
-    actions, earlier = statistics[policy.spec.action.key], source.head
-    low, high = actions.low, actions.high
-    if RANGE[0] in state and isinstance(earlier, DiscretisedHead) and earlier.low.shape == low.shape:
-        low = torch.minimum(low, source.action_normalizer.inverse(earlier.low))
-        high = torch.maximum(high, source.action_normalizer.inverse(earlier.high))
-    policy.fit_range(low, high)
+        apart = normalizer.shift.dim() == 2
+        if shift is None or scale is None or (shift.dim() == 2 and not apart) or (apart and not self._known):
+            return None
+        width = normalizer.shift.shape[-1]
+        shifts, scales = _rows(shift, width, 0.0), _rows(scale, width, 1.0)
+        if not apart:
+            return shifts[0], scales[0]
+        found = torch.zeros_like(normalizer.shift), torch.ones_like(normalizer.scale)
+        for row, earlier in self._known.items():
+            found[0][row], found[1][row] = shifts[earlier], scales[earlier]
+        return found
+
+    def had(self, key: str, normalizer: Normalizer) -> Bool[Tensor, "*M D"]:
+        """Which dimensions the earlier policy had data of: of each embodiment, or of all together."""
+        known = known_embodiments(self.before)
+        own = {row: known[earlier].tasks for row, earlier in self._known.items()}
+        return _dimensions(self.before, key, self.before.task_names, own, normalizer)
+
+    def has(self, key: str, normalizer: Normalizer) -> Bool[Tensor, "*M D"]:
+        """Which dimensions there are data of now."""
+        own = {row: self.shown & {*each.tasks} for row, each in enumerate(self.now.embodiments)}
+        return _dimensions(self.now, key, self.shown, own, normalizer)
+
+    @property
+    def _known(self) -> dict[int, int]:
+        """By row of an embodiment that the earlier policy knows, the one that it had there."""
+        known = [each.name for each in known_embodiments(self.before)]
+        return {row: known.index(each.name) for row, each in enumerate(self.now.embodiments) if each.name in known}
 
 
 def _range(
-    policy: Policy, state: State, actions: FeatureStatistics, earlier: Mapping[int, int], data: Sequence[int]
-) -> dict[str, Tensor]:
-    """The range of a head that has one, to hold what all embodiments do, each in units of its own.
-
-    Args:
-        policy: Its normalisers are what they are to be.
-        state: The earlier policy's.
-        actions: Statistics of each embodiment in the data.
-        earlier: By row of an embodiment that is to do what the earlier policy did, the one that it had.
-        data: Rows of the embodiments that are to do what the data do.
-    """
+    policy: Policy, state: State, sides: _Sides, actions: FeatureStatistics, normalization: Normalization
+) -> dict[str, Renormalized]:
+    """The range of a head that has one, to hold what all embodiments do, each in units of its own as they are now."""
     head, normalizer = policy.head, policy.action_normalizer
-    low, high, shift, scale = (state.get(name) for name in (*RANGE, *_ACTION_UNITS))
-    if not isinstance(head, DiscretisedHead) or shift is None or scale is None or low is None or high is None:
+    if not isinstance(head, DiscretisedHead):
         return {}
-    raw = [(row, actions.low[row], actions.high[row]) for row in data]
-    for row, number in earlier.items():
-        shifts, scales = _rows(shift, len(low), 0.0)[number], _rows(scale, len(low), 1.0)[number]
-        raw.append((row, low * scales + shifts, high * scales + shifts))
-    ends = [[(end - normalizer.shift[row]) / normalizer.scale[row] for end in pair] for row, *pair in raw]
-    has = torch.stack([_dimensions(policy.spec, row) for row, *_ in raw])
-    least, greatest = (torch.stack(end) for end in zip(*ends, strict=True))
-    head.fit(
-        least.masked_fill(~has, torch.inf).amin(0).where(has.any(0), head.low),
-        greatest.masked_fill(~has, -torch.inf).amax(0).where(has.any(0), head.high),
-    )
-    return dict(zip(RANGE, (head.low.clone(), head.high.clone()), strict=True))
+    low, high = state.get("head.low"), state.get("head.high")
+    old, key = sides.aligned(state, _ACTIONS, normalizer), policy.spec.action.key
+    if low is not None and old is None:
+        return {}  # the head alone is taken over, with its range
+    had, has = sides.had(key, normalizer), sides.has(key, normalizer)
+    had &= torch.tensor(low is not None)
+    earlier = had & ~has if normalization == "recompute" else had
+    data = has & ~had if normalization == "keep" else has
+    ends = [(end - normalizer.shift) / normalizer.scale for end in (actions.low, actions.high)]
+    reach = [end.where(data, sign * torch.inf) for sign, end in zip((1, -1), ends, strict=True)]
+    if low is not None and high is not None and old is not None:
+        same = (old[0] == normalizer.shift) & (old[1] == normalizer.scale)
+        for which, end in enumerate((low, high)):
+            moved = (end * old[1] + old[0] - normalizer.shift) / normalizer.scale
+            reached = end.where(same, moved).where(earlier, reach[which])
+            reach[which] = torch.minimum(reached, reach[which]) if which == 0 else torch.maximum(reached, reach[which])
+    least, greatest = reach[0].reshape(-1, len(head.low)).amin(0), reach[1].reshape(-1, len(head.low)).amax(0)
+    known = least <= greatest
+    head.fit(least.where(known, head.low), greatest.where(known, head.high))
+    if low is None or high is None:
+        return {}
+    now = {"head.low": (head.low, low), "head.high": (head.high, high)}
+    return {
+        name: Renormalized(end.clone(), int((end == was).sum()), _FITTED[normalization])
+        for name, (end, was) in now.items()
+    }
 
 
-def _dimensions(spec: DatasetSpec, embodiment: int) -> Bool[Tensor, " A"]:
-    """Those of an action that an embodiment has."""
-    own = [spec.position(task) for task in spec.embodiments[embodiment].tasks]
-    return torch.from_numpy(spec.valid(spec.action)[own].any(0))
+def _key_of(normalizer: str, spec: DatasetSpec) -> str:
+    """Key of what a normaliser is for."""
+    if normalizer == _ACTIONS:
+        return spec.action.key
+    features = spec.goal
+    if normalizer.startswith("observation_encoder."):
+        features = [feature for feature in spec.observations if feature.kind == "state"]
+    elif normalizer.startswith("readout."):
+        features = spec.targets
+    return features[int(normalizer.rpartition(".")[2])].key
+
+
+def _dimensions(
+    spec: DatasetSpec,
+    key: str,
+    every: Iterable[str],
+    own: Mapping[int, Iterable[str]],
+    normalizer: Normalizer,
+) -> Bool[Tensor, "*M D"]:
+    """Which dimensions some of these tasks have: those of each embodiment's row, or any."""
+
+    def widest(tasks: Iterable[str]) -> int:
+        return max((spec.width(key, task) for task in tasks if key in spec.widths), default=0)
+
+    dimension = torch.arange(normalizer.shift.shape[-1])
+    if normalizer.shift.dim() == 1:
+        return dimension < widest(every)
+    return torch.stack([dimension < widest(own.get(row, ())) for row in range(len(normalizer.shift))])
 
 
 def _rows(values: Float[Tensor, "*M _"], width: int, padding: float) -> Float[Tensor, "M D"]:
     """One row an embodiment, as wide as they are now."""
     rows = values.reshape(-1, values.shape[-1])
     return F.pad(rows, (0, width - rows.shape[1]), value=padding)
-
-
-def _with(
-    normalizer: Normalizer, rows: Mapping[int, tuple[Float[Tensor, " D"], Float[Tensor, " D"]]]
-) -> tuple[Float[Tensor, "M D"], Float[Tensor, "M D"]]:
-    """Shift and scale of a normaliser with other rows."""
-    shift, scale = normalizer.shift.clone(), normalizer.scale.clone()
-    for row, (own_shift, own_scale) in rows.items():
-        shift[row], scale[row] = own_shift, own_scale
-    return shift, scale

@@ -16,7 +16,7 @@ from mtil.encoders.vision import part_of
 from mtil.policies.config import PolicyConfig
 from mtil.policies.parts import matching
 from mtil.policies.policy import TASKS, Policy
-from mtil.policies.renormalization import Normalization, carried, extend, fitted, normalizers_of, rows_of
+from mtil.policies.renormalization import Normalization, normalizers_of, renormalized
 from mtil.types import DatasetSpec, FeatureSpec
 
 State = Mapping[str, Tensor]
@@ -30,15 +30,17 @@ class Transfer:
 
     Attributes:
         policy: The new policy.
-        taken: Names of what it has of the earlier one.
-        new: By name of what it has not, why.
+        taken: Names of what it has of the earlier one, or a part of which it has.
+        new: By name of what it has not, or of which a part is new, why.
         unused: Names of what the earlier one had, and it has not.
+        partly: By name of what is in both, how many numbers it has of the earlier one.
     """
 
     policy: Policy
     taken: tuple[str, ...]
     new: Mapping[str, str]
     unused: tuple[str, ...]
+    partly: Mapping[str, int]
 
 
 def transfer(
@@ -48,7 +50,7 @@ def transfer(
     statistics: Mapping[str, FeatureStatistics],
     *,
     own: Mapping[str, FeatureStatistics] | None = None,
-    shown: Collection[str] = (),
+    shown: Collection[str],
     normalization: Normalization = "keep",
     parts: Sequence[str] | None = None,
 ) -> Transfer:
@@ -56,8 +58,8 @@ def transfer(
 
     Weights fit where they have the same name, shape and meaning: those that depend on which features there are, and on
     their order, do not where these are others. Numbers are normalised as the earlier policy did (`keep`), over its data
-    and the new, weighing the same (`extend`), or over the new data alone (`recompute`); of several embodiments, this
-    decides for those that are in both.
+    and the new, weighing the same (`extend`), or over the new data alone (`recompute`); this decides where both have
+    data of an embodiment and dimension.
 
     Args:
         source: The earlier policy.
@@ -65,7 +67,7 @@ def transfer(
         spec: What the data decide of it; its vocabulary holds the earlier one's.
         statistics: Of the data.
         own: Of each embodiment in the data, where there are several.
-        shown: Names of the tasks that there are demonstrations of, needed where there are several embodiments.
+        shown: Names of the tasks that there are demonstrations of.
         normalization: Of states, actions and goals.
         parts: Patterns of the names of what is to be taken over, where that is not everything.
 
@@ -81,21 +83,23 @@ def transfer(
     policy = Policy(config, spec, state=state, before=source.spec)
     policy.fit(statistics, own)
     state = with_base_layers(_inherited(policy, state, source.spec), policy)
-    if spec.embodiments:
-        own_rows = carried(policy, state, source.spec, normalization=normalization, shown=shown, own=own)
-        state = {name: tensor for name, tensor in state.items() if name not in rows_of(policy)} | own_rows
-    hows = fitted(normalizers_of(policy), normalization)
-    mine, taken, new = policy.state_dict(), {}, {}
+    units = [f"{name}.{part}" for name in normalizers_of(policy) for part in ("shift", "scale")]
+    actions = (own or statistics)[spec.action.key]
+    numbers = renormalized(policy, state, source.spec, normalization=normalization, shown=shown, actions=actions)
+    given = {name: tensor for name, tensor in state.items() if name not in units}
+    given |= {name: each.values for name, each in numbers.items()}
+    mine, taken, new, partly = policy.state_dict(), {}, {}, {}
     for name, tensor in mine.items():
-        why = "not asked for" if name in left else hows.get(name) or _why_new(name, tensor, state, replaced)
-        if why is None:
-            taken[name] = state[name]
-        else:
+        why = "not asked for" if name in left else _why_new(name, tensor, given, replaced)
+        if why is None and name in numbers and numbers[name].taken < tensor.numel():
+            why, partly[name] = numbers[name].why, numbers[name].taken
+        if why is None or partly.get(name):
+            taken[name] = given[name]
+        if why is not None:
             new[name] = why
     policy.load_state_dict({**mine, **taken})
-    if normalization == "extend":
-        extend(policy, state, source, statistics)
-    return Transfer(policy, tuple(taken), new, (*unused, *left, *(name for name in state if name not in mine)))
+    gone = (*unused, *left, *(name for name in state if name not in mine))
+    return Transfer(policy, tuple(taken), new, gone, {name: count for name, count in partly.items() if count})
 
 
 def _replaced(source: Policy, config: PolicyConfig, spec: DatasetSpec) -> Iterator[tuple[str, str]]:

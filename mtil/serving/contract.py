@@ -17,6 +17,7 @@ from mtil.errors import ServingError, unknown
 from mtil.policies.policy import Policy
 from mtil.serving.client import VERSION
 from mtil.serving.protocol import ArrayType, ArrayTypes, Reset, array_type, described
+from mtil.types import FeatureSpec
 
 
 class Contract:
@@ -29,10 +30,9 @@ class Contract:
     def __init__(self, policy: Policy) -> None:
         self._policy, self._spec = policy, policy.spec
         self.shown = {kind: _shown(policy, kind) for kind in policy.kinds if kind in ("goal", "video")}
-        widest = {feature.key: array_type(feature.dtype, feature.shape) for feature in self._spec.observations}
-        self._widest: ArrayTypes = widest
+        self._widest: ArrayTypes = {feature.key: self._largest(feature) for feature in self._spec.observations}
         self.chunk = policy.config.chunk
-        totals = [sum(each.size for each in widest.values()), *(each.size for each in self.shown.values())]
+        totals = [sum(each.size for each in self._widest.values()), *(each.size for each in self.shown.values())]
         self.largest_body = max(totals)
 
     def greeting(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Contract:
         """What an episode's observations are: those that its task has."""
         keys = self._spec.keys(reset.task or "")
         return {
-            keys[feature.key]: self._widest[feature.key]
+            keys[feature.key]: self._image(feature, reset.task or "")
             if feature.kind == "image"
             else array_type(feature.dtype, (self._width(feature.key, reset),))
             for feature in self._spec.observations
@@ -113,6 +113,19 @@ class Contract:
         if kind not in arrays:
             return self._policy.embed(kind, [self._words(kind, reset)])[0]
         return self._policy.embed(kind, [self._padded(reset, arrays[kind]) if kind == "goal" else arrays[kind]])[0]
+
+    def _largest(self, feature: FeatureSpec) -> ArrayType:
+        """The largest of what an observation is in any task."""
+        own = array_type(feature.dtype, feature.shape)
+        if feature.kind != "image":
+            return own
+        return max([own, *(self._image(feature, task) for task in self._spec.task_names)], key=lambda each: each.size)
+
+    def _image(self, feature: FeatureSpec, task: str) -> ArrayType:
+        """An image of a task: if all were scaled, as its camera takes it, where that is known."""
+        own = self._spec.keys(task).get(feature.key)
+        taken = [view.size for view in self._spec.views(task) if feature.scaled and view.key == own]
+        return array_type(feature.dtype, (taken[0], taken[0], 3) if taken else feature.shape)
 
     def _words(self, kind: str, reset: Reset) -> str:
         if reset.words is not None or kind == "none":

@@ -1,6 +1,6 @@
 """A place in which one episode after another runs: its environment, and the film of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ class Reset:
         task: Name of the task.
         placement: Seed that decides where everything stands.
         video: The mp4 to film the episode to, if it is to be filmed.
+        views: What observations show.
     """
 
     task: str
     placement: int
     video: Path | None = None
+    views: tuple[CameraView, ...] = ()
 
 
 Command = Reset | Float[np.ndarray, " A"]
@@ -54,24 +56,21 @@ class Transition:
 
 
 class Slot:
-    """One environment at a time, and its film. It is kept for as long as the task stays the same.
+    """One environment at a time, and its film. It is kept for as long as task and views stay the same.
 
     Args:
         simulator: The suite that environments are made of.
         camera: Camera of the films, needed only if there are any.
         image_size: Height and width of the films in pixels.
-        views: What observations show.
     """
 
-    def __init__(
-        self, simulator: Simulator, *, camera: str | None, image_size: int, views: Sequence[CameraView] = ()
-    ) -> None:
+    def __init__(self, simulator: Simulator, *, camera: str | None, image_size: int) -> None:
         self._simulator = simulator
         self._camera = camera
         self._image_size = image_size
-        self._views = views
         self._env: gymnasium.Env | None = None
         self._task: str | None = None
+        self._views: tuple[CameraView, ...] = ()
         self._has_camera = False
         self._film: VideoWriter | None = None
         self._steps = 0
@@ -98,7 +97,7 @@ class Slot:
 
     def _reset(self, command: Reset) -> Transition:
         self._drop_film()
-        env = self._environment(command.task, filmed=command.video is not None)
+        env = self._environment(command.task, command.views, filmed=command.video is not None)
         observation, _ = env.reset(seed=command.placement)
         if command.video is not None:
             self._film = VideoWriter(command.video, fps=env.metadata.get("render_fps", _DEFAULT_FPS))
@@ -118,14 +117,14 @@ class Slot:
             self._film = None
         return Transition(observation, steps=self._steps, success=success, done=done)
 
-    def _environment(self, task: str, *, filmed: bool) -> gymnasium.Env:
+    def _environment(self, task: str, views: tuple[CameraView, ...], *, filmed: bool) -> gymnasium.Env:
         """The environment at hand if it will do; one with a camera serves episodes that are not filmed, too."""
-        if self._env is None or task != self._task or (filmed and not self._has_camera):
+        if self._env is None or (task, views) != (self._task, self._views) or (filmed and not self._has_camera):
             if self._env is not None:
                 self._env.close()
-            self._task, self._has_camera = task, filmed
+            self._task, self._views, self._has_camera = task, views, filmed
             camera = self._camera if filmed else None
-            self._env = self._simulator.make(task, camera=camera, image_size=self._image_size, views=self._views)
+            self._env = self._simulator.make(task, camera=camera, image_size=self._image_size, views=views)
         return self._env
 
     def _shoot(self, env: gymnasium.Env) -> None:

@@ -10,7 +10,7 @@ import signal
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, resource_tracker
@@ -20,7 +20,6 @@ from mtil.errors import MtilError, SimulatorError
 from mtil.sim.base import load
 from mtil.sim.slot import Command, Reset, Slot, Transition
 from mtil.sim.wire import PackedTransitions, pack_commands, pack_transitions, unpack_commands, unpack_transitions
-from mtil.types import CameraView
 
 PATIENCE = 60.0  # seconds: longer than making any environment takes, even on a machine that is busy
 _BIRTH = 60.0  # seconds more that a worker has to start
@@ -53,7 +52,6 @@ class EnvironmentPool:
         workers: Number of processes.
         camera: Camera of the films, needed only if there are any.
         image_size: Height and width of the films in pixels.
-        views: What observations show.
         patience: Seconds without an answer after which a worker that has started is held to hang.
     """
 
@@ -64,11 +62,10 @@ class EnvironmentPool:
         workers: int,
         camera: str | None = None,
         image_size: int = 240,
-        views: Sequence[CameraView] = (),
         patience: float = PATIENCE,
     ) -> None:
         assert workers >= 1, "an environment pool needs a worker"
-        self._birth = (simulator, camera, image_size, tuple(views))
+        self._birth = (simulator, camera, image_size)
         self._patience = patience
         with _conditions_of_birth():
             self._workers = [_Worker(*self._birth) for _ in range(workers)]
@@ -150,13 +147,13 @@ class _Worker:
             monotonic clock.
     """
 
-    def __init__(self, simulator: str, camera: str | None, image_size: int, views: tuple[CameraView, ...]) -> None:
+    def __init__(self, simulator: str, camera: str | None, image_size: int) -> None:
         self.pipe, theirs = _SPAWN.Pipe()
         self.episodes: set[int] = set()
         self.unanswered = 0
         self.last_sign = time.monotonic() + _BIRTH
         self._at_work = _SPAWN.RawValue("q", _NOBODY)
-        arguments = (theirs, self._at_work, simulator, camera, image_size, views)
+        arguments = (theirs, self._at_work, simulator, camera, image_size)
         self._process = _SPAWN.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()  # theirs alone, so that its end is noticed here
@@ -218,14 +215,7 @@ def _conditions_of_birth() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _serve(
-    pipe: Connection,
-    at_work: ctypes.c_longlong,
-    simulator: str,
-    camera: str | None,
-    image_size: int,
-    views: tuple[CameraView, ...],
-) -> None:
+def _serve(pipe: Connection, at_work: ctypes.c_longlong, simulator: str, camera: str | None, image_size: int) -> None:
     """A worker's life: obey until the other end of the pipe is closed, or something goes wrong."""
     slots: dict[int, Slot] = {}
     try:
@@ -235,7 +225,7 @@ def _serve(
             for slot, command in commands.items():
                 at_work.value = slot
                 if slot not in slots:
-                    slots[slot] = Slot(suite, camera=camera, image_size=image_size, views=views)
+                    slots[slot] = Slot(suite, camera=camera, image_size=image_size)
                 answer[slot] = slots[slot].obey(command)
             at_work.value = _NOBODY
             _answer(pipe, pack_transitions(answer))

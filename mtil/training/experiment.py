@@ -82,7 +82,7 @@ def train(config: ExperimentConfig, run: Path, *, resume: bool, console: Console
             _open(config, run, step=step)
             trainer.loggers = run_loggers(config, run, spec.task_names, step=step)
         try:
-            others = examples_of_others(data.validation, seed=config.seed)
+            others = examples_of_others(data.validation, data.store.spec, seed=config.seed)
             fit(trainer, ImitationModule(policy, config=config, others=others), data, checkpoint)
         except KeyboardInterrupt:
             console.print(_interruption(run))

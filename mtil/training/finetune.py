@@ -36,6 +36,9 @@ def finetuning(policy: Path, data: Path, overrides: Iterable[str] = ()) -> Exper
     }
     none = dict.fromkeys(("tasks", "rehearsal", "train_mask", "validation_mask"))
     values["data"] |= {"path": str(data), "mixture": (), "stream": None, **none}
+    overrides = list(overrides)
+    if any(override.startswith("data.stream") for override in overrides):
+        values["data"].pop("validation_fraction", None)  # which streams have no use for
     for section, changes in FINETUNING.items():
         values[section] = values.get(section, {}) | changes
     return load(ExperimentConfig, dump(ExperimentConfig.model_validate(values)), overrides, source=str(policy))
@@ -58,6 +61,9 @@ def _needed(loaded: LoadedPolicy) -> dict[str, Any]:
         "observations": [feature.key for feature in spec.observations],
         "targets": [feature.key for feature in spec.targets],
     }
+    scaled = [feature.shape[0] for feature in spec.observations if feature.scaled]
+    if scaled:
+        needed["image_size"] = scaled[0]
     if spec.clip is not None:
         needed["clips"] = {"images": spec.clip.key, "size": min(spec.clip.shape[:2])}
     if spec.goal:

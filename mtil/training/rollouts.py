@@ -16,7 +16,7 @@ from mtil.evaluation.conditioning import descriptors
 from mtil.evaluation.evaluate import evaluate
 from mtil.evaluation.metrics import EvaluationResult
 from mtil.evaluation.peers import Peers, connected
-from mtil.evaluation.residence import residents
+from mtil.evaluation.residence import missing, residents
 from mtil.evaluation.rollout import slots_for
 from mtil.policies.actor import Actor
 from mtil.policies.policy import Policy
@@ -58,6 +58,10 @@ class Rollouts(Callback):
         if not self._tasks:
             known = ", ".join(spec.task_names)
             raise SimulatorError(f"{suite}: none of the tasks to be trained ({known}) is in this suite")
+        for task in {spec.embodiment(task): task for task in self._tasks}.values():
+            if lacking := missing(spec, load(suite), task):
+                hint = "trainer.rollout_every=null rolls nothing out"
+                raise SimulatorError(f"{suite}: {task}: the policy is to see {lacking!r}, which is not shown; {hint}")
         self._average, self._suite = average, suite
         self._every, self._episodes, self._seed = every, episodes, seed
         self._peers = Peers()
@@ -96,8 +100,7 @@ class Rollouts(Callback):
                 condition=kind,
                 checkpoint="averaged weights in training",
                 tasks=self._tasks,
-                called=policy.spec.simulated,
-                views=policy.spec.views(self._tasks),
+                spec=policy.spec,
                 peers=self._peers,
             )
 

@@ -77,7 +77,7 @@ def _check_names(before: DatasetSpec, now: DatasetSpec) -> None:
     for task in now.tasks:
         for sentence in task.instructions:
             others = known.get(sentence, [task.name])
-            if task.name not in others:
+            if task.name not in others and now.simulated(task.name) not in map(now.simulated, others):
                 raise CheckpointError(
                     f"task {task.name!r}: told by {sentence!r}, as the policy's task {others[0]!r} is; give it that "
                     "name if it is the same (tasks are matched by name), or another sentence if it is not"
@@ -108,8 +108,8 @@ def _table(found: Transfer) -> Table:
     sizes = {name: tensor.numel() for name, tensor in found.policy.state_dict().items()}
     parts = list(dict.fromkeys(map(part_name, sizes)))
     for part in parts:
-        taken = sum(sizes[name] for name in found.taken if part_name(name) == part)
-        new = sum(sizes[name] for name in found.new if part_name(name) == part)
+        taken = sum(found.partly.get(name, sizes[name]) for name in found.taken if part_name(name) == part)
+        new = sum(sizes[name] - found.partly.get(name, 0) for name in found.new if part_name(name) == part)
         why = dict.fromkeys(reason for name, reason in found.new.items() if part_name(name) == part)
         table.add_row(part, f"{taken:,}", f"{new:,}", "; ".join(why))
     if found.unused:

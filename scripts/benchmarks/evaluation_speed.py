@@ -95,7 +95,7 @@ def main() -> None:
     assert name is not None, "the run does not name a simulator; choose one with --suite"
     suite, policy = load(name), loaded.policy
     told = descriptors(policy, policy.default_kind, common_tasks(policy, suite, options.tasks, policy.default_kind))
-    trials = trials_of(list(told), told, episodes=range(options.episodes), seed=SEED)
+    trials = trials_of(list(told), told, episodes=range(options.episodes), seed=SEED, spec=policy.spec)
     played = _play(suite, policy, trials)
     steps = sum(len(each.actions) for each in played)
     rounds: list[dict[str, Speed]] = []
@@ -171,7 +171,7 @@ def _alone(began: float, cpu: float, played: Sequence[Played]) -> Speed:
 def _environments(suite: Simulator, policy: Policy, trials: Sequence[Trial]) -> Iterator[tuple[gymnasium.Env, Trial]]:
     """An environment for each trial, the same for all of a task, that shows what the policy sees."""
     for task, group in groupby(trials, key=lambda trial: trial.task):
-        env = suite.make(task, views=policy.spec.views([task]))
+        env = suite.make(policy.spec.simulated(task), views=policy.spec.views(task))
         yield from ((env, trial) for trial in group)
         env.close()
 
@@ -186,7 +186,6 @@ def _evaluated(
             trials,
             simulator=suite.name,
             workers=workers,
-            views=policy.spec.views({trial.task for trial in trials}),
         )
     )
     ended = time.perf_counter()

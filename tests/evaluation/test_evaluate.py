@@ -13,7 +13,7 @@ from mtil.evaluation.metrics import EvaluationResult, Outcome
 from mtil.evaluation.rollout import Observation, Recording
 from mtil.evaluation.trials import trials_of
 from mtil.sim.base import load, placement
-from mtil.types import CameraView
+from mtil.types import CameraView, DatasetSpec, FeatureSpec, Task
 
 GO, STAY = Descriptor("go", torch.ones(1)), Descriptor("stay", torch.zeros(1))
 SLOWLY, FAST = Descriptor("slowly", 0.5 * torch.ones(1)), Descriptor("fast", 2 * torch.ones(1))
@@ -95,10 +95,9 @@ def test_the_policy_sees_the_views_asked_for(toy_suite: str, controller: type) -
             return super().act(observations)
 
     settings = {"episodes": 1, "seed": 0, "workers": 1, "condition": "one_hot", "checkpoint": "none"}
-    views = (CameraView("top", 6),)
-    evaluate(
-        Spectator(slots=2), simulator=toy_suite, descriptors={"near": [GO]}, tasks=["near"], views=views, **settings
-    )
+    image = FeatureSpec("top_image", (6, 6, 3), "uint8", "image", CameraView("top", 6))
+    spec = DatasetSpec((Task("near"),), (image,), FeatureSpec("actions", (2,), "float32", "action"), {"actions": (2,)})
+    evaluate(Spectator(slots=2), simulator=toy_suite, descriptors={"near": [GO]}, tasks=["near"], spec=spec, **settings)
     assert shown == {(6, 6, 3)}
 
 

@@ -1,19 +1,25 @@
 """Tasks of several datasets that their simulators call alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from mtil.errors import DatasetError, SimulatorError
+from mtil.errors import ConfigError, SimulatorError
 from mtil.evaluation.checkpoint import evaluate_checkpoint
-from mtil.evaluation.residence import residents
+from mtil.evaluation.conditioning import Descriptor
+from mtil.evaluation.controls import controlled
+from mtil.evaluation.residence import missing, residents
+from mtil.evaluation.rollout import Observation, roll_out
 from mtil.evaluation.settings import EvaluationSettings
+from mtil.evaluation.trials import trials_of
 from mtil.policies.policy import Policy
 from mtil.sim.base import load
-from mtil.types import CameraView, DatasetSpec, Embodiment, Task
+from mtil.types import CameraView, DatasetSpec, Embodiment, FeatureSpec, Task
 
 ALIKE = {"position": "position", "goal": "goal"}
 OTHERWISE = {"position": "pose", "goal": "goal"}
@@ -68,11 +74,57 @@ def test_a_task_lives_where_its_observations_are_shown(
         evaluate_checkpoint(path, EvaluationSettings(episodes=1, tasks=("b-far",)), workers=1)
 
 
-def test_a_camera_shows_one_thing_at_a_time(apprentice: Policy) -> None:
-    spec = two_datasets(apprentice.spec, ALIKE)
-    small, large = CameraView("corner", 64), CameraView("corner", 96)
+def test_a_policy_of_images_lives_where_they_can_be_taken(apprentice: Policy, toy_suite: str) -> None:
+    """By a camera of the simulator, whatever it shows in the tasks of another dataset."""
+    image = FeatureSpec("seen", (16, 16, 3), "uint8", "image", scaled=True)
+    spec = two_datasets(apprentice.spec, OTHERWISE)
+    one, other = (
+        replace(each, keys={"seen": f"{camera}_image"})
+        for each, camera in zip(spec.embodiments, ("top", "my"), strict=True)
+    )
+    one = replace(one, views=(CameraView("top", 16),))
+    spec = replace(spec, observations=(image,), embodiments=(one, other))
+    assert residents(spec, load(toy_suite)) == ["near", "far"]
+    assert missing(spec, load(toy_suite), "b-far") == "my_image"
+    other = replace(other, keys={"seen": "top_image"}, views=(CameraView("top", 24),))
+    spec = replace(spec, embodiments=(one, other))
+    assert residents(spec, load(toy_suite)) == ["near", "far", "b-far"]
+    told = {task: [Descriptor("go", torch.zeros(4))] for task in spec.task_names}
+    trials = trials_of(["near", "b-far"], told, episodes=range(1), seed=0, spec=spec)
+    assert [(trial.task, trial.called, trial.views[0].size) for trial in trials] == [
+        ("near", None, 16),
+        ("b-far", "far", 24),
+    ]
+    seen = set()
+
+    class Spectator:
+        slots = 2
+
+        def reset(self, row: int, z: Tensor, task: str) -> None: ...
+
+        def act(self, observations: Sequence[Observation | None]) -> list[np.ndarray | None]:
+            seen.update(each["top_image"].shape for each in observations if each is not None)
+            return [None if each is None else np.zeros(2, np.float32) for each in observations]
+
+    assert len(list(roll_out(Spectator(), trials, simulator=toy_suite, workers=1))) == 2
+    assert seen == {(16, 16, 3), (24, 24, 3)}
+
+
+def test_what_no_other_is_called_like_is_not_left_out(apprentice: Policy, toy_suite: str) -> None:
+    """What it lacks is told as it is evaluated."""
+    spec = two_datasets(apprentice.spec, OTHERWISE)
     one, other = spec.embodiments
-    spec = replace(spec, embodiments=(replace(one, views=(small,)), replace(other, views=(large,))))
-    assert spec.views(["b-far"]) == (large,)
-    with pytest.raises(DatasetError, match=r"camera 'corner': expected one view.*size=64.*those of one and.*size=96"):
-        spec.views(["near", "b-far"])
+    spec = replace(spec, embodiments=(replace(one, tasks=("near",)), replace(other, tasks=("far", "b-far"), prefix="")))
+    assert residents(spec, load(toy_suite)) == ["near", "far"]
+
+
+def test_told_another_task_is_told_one_of_another_name(apprentice: Policy) -> None:
+    spec = two_datasets(apprentice.spec, ALIKE)
+    told = {task: [Descriptor(task, torch.zeros(4))] for task in spec.task_names}
+    found = controlled(told, "wrong", seed=0, called=spec.simulated)
+    assert {task: way[0].words for task, way in found.items()} == {"far": "near", "b-far": "near", "near": "far"}
+    alike = {task: told[task] for task in ("far", "b-far")}
+    with pytest.raises(
+        ConfigError, match="expected two tasks at least, to tell one as the other; found 'far', 'b-far'"
+    ):
+        controlled(alike, "wrong", seed=0, called=spec.simulated)

@@ -58,7 +58,8 @@ def test_an_actor_is_shown_the_views_asked_for(toy_suite: str, controller: type)
 
     views = (CameraView("top", 6),)
     trials = trials_of(("near", "far"), episodes=2)
-    found = set(roll_out(Spectator(slots=2), trials, simulator=toy_suite, workers=2, views=views))
+    shown_them = [replace(trial, views=views) for trial in trials]
+    found = set(roll_out(Spectator(slots=2), shown_them, simulator=toy_suite, workers=2))
     assert shown == {(6, 6, 3)}
     assert found == set(roll_out(controller(slots=2), trials, simulator=toy_suite, workers=1))
 

@@ -1,5 +1,6 @@
 """A policy of several datasets: the numbers of each are normalised by its own statistics, wherever they come from."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from robots import HEADS, UNITS, every, mixture, module, nll, policy_of
 from mtil.data.datamodule import DemoDataModule
 from mtil.data.formats import open_tasks
 from mtil.data.hdf5.writing import write_task
-from mtil.errors import SimulatorError
+from mtil.errors import DatasetError, SimulatorError
 from mtil.policies.actor import Actor
 from mtil.types import Episode, Task
 
@@ -99,3 +100,58 @@ def one_camera(tmp_path: Path) -> Callable[[], DemoDataModule]:
         return module(mixture=datasets, observations=["proprio", "camera"])
 
     return make
+
+
+def test_other_data_of_an_earlier_name_are_not_taken_for_it(opposites: Path, millimetres: Path, tmp_path: Path) -> None:
+    source = policy_of(mixture(opposites, millimetres))
+    shutil.copytree(millimetres, tmp_path / opposites.name)
+    for path in (tmp_path / opposites.name).iterdir():
+        path.rename(path.with_name(f"new-{path.name}"))
+    for path in (tmp_path / opposites.name).iterdir():
+        (task,) = open_tasks(path)
+        write_task(path, Task(f"new-{task.task.name}"), task.episodes(), env_args=task.env_args)
+    with pytest.raises(DatasetError, match=f"the policy knows other data by the name '{opposites.name}'"):
+        module(path=tmp_path / opposites.name, vocabulary=source.spec)
+
+
+def test_what_a_dataset_was_said_not_to_have_it_has_not_later(opposites: Path, millimetres: Path) -> None:
+    keys = {"proprio": "my_proprio", "goal": "my_goal"}
+    source = module(mixture=[{"path": opposites, "keys": {"goal": None}}, {"path": millimetres, "keys": keys}])
+    later = module(path=opposites, vocabulary=source.store.spec)
+    assert later.store.spec.keys("left") == {"proprio": "proprio"}
+    assert later.store.spec == source.store.spec
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (
+            {"keys": {"proprio": "goal", "goal": "proprio"}},
+            "goal: expected goal as the policy knows this dataset, found",
+        ),
+        ({"keys": {"goal": None}}, "goal: expected goal as the policy knows this dataset, found null; data.mixture's"),
+        ({"prefix": "b-"}, "expected prefix '' as the policy knows this dataset, found 'b-'; another name in data"),
+    ],
+)
+def test_a_dataset_is_what_the_policy_knows_by_its_name(
+    opposites: Path, millimetres: Path, dataset: dict[str, Any], message: str
+) -> None:
+    spec = mixture(opposites, millimetres).store.spec
+    keys = {"proprio": "my_proprio", "goal": "my_goal"}
+    other = {"path": millimetres, "name": "other", "prefix": "c-", "keys": keys}
+    with pytest.raises(DatasetError, match=f"dataset '{opposites.name}': {message}"):
+        module(mixture=[{"path": opposites, **dataset}, other], vocabulary=spec)
+
+
+def test_a_known_task_goes_on_in_its_own_dataset(opposites: Path, millimetres: Path) -> None:
+    several, single = mixture(opposites, millimetres).store.spec, module(path=opposites).store.spec
+    for spec, name in ((several, opposites.name), (single, r"\(earlier\)")):
+        message = (
+            f"dataset 'more': task 'left': expected it in '{name}', of which the policy knows it; name: '{name}' in"
+        )
+        with pytest.raises(DatasetError, match=message):
+            module(mixture=[{"path": opposites, "name": "more"}], vocabulary=spec)
+    kept = module(mixture=[{"path": opposites, "name": "(earlier)"}], vocabulary=single)
+    assert [each.tasks for each in kept.store.spec.embodiments] == [("left", "right")]
+    apart = module(mixture=[{"path": opposites, "name": "more", "prefix": "b-"}], vocabulary=single)
+    assert apart.store.spec.task_names == ["left", "right", "b-left", "b-right"]

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from mtil.data.datamodule import DemoDataModule
 from mtil.data.formats import open_tasks
-from mtil.data.hdf5.writing import write_task
 from mtil.errors import DatasetError
 from mtil.policies.policy import Policy
 from mtil.policies.renormalization import Normalization
 from mtil.policies.transfer import Transfer, transfer
-from mtil.types import Task
+from mtil.types import DatasetSpec
+
+HOW: tuple[Normalization, ...] = ("keep", "extend", "recompute")
 
 
 def moved(
@@ -51,7 +52,7 @@ def rows(policy: Policy) -> dict[str, Tensor]:
     return {each.name: scale[row] for row, each in enumerate(policy.spec.embodiments)}
 
 
-@pytest.mark.parametrize("how", ["keep", "extend", "recompute"])
+@pytest.mark.parametrize("how", HOW)
 def test_a_new_dataset_gets_a_normalisation_of_its_own(
     opposites: Path, millimetres: Path, mixed: Path, how: Normalization
 ) -> None:
@@ -67,18 +68,6 @@ def test_a_new_dataset_gets_a_normalisation_of_its_own(
     assert torch.equal(nll(found, batch), nll(source, batch))
 
 
-def test_other_data_of_an_earlier_name_are_not_taken_for_it(opposites: Path, millimetres: Path, tmp_path: Path) -> None:
-    source = policy_of(mixture(opposites, millimetres))
-    shutil.copytree(millimetres, tmp_path / opposites.name)
-    for path in (tmp_path / opposites.name).iterdir():
-        path.rename(path.with_name(f"new-{path.name}"))
-    for path in (tmp_path / opposites.name).iterdir():
-        (task,) = open_tasks(path)
-        write_task(path, Task(f"new-{task.task.name}"), task.episodes(), env_args=task.env_args)
-    with pytest.raises(DatasetError, match=f"the policy knows other data by the name '{opposites.name}'"):
-        module(path=tmp_path / opposites.name, vocabulary=source.spec)
-
-
 def test_a_policy_of_one_dataset_may_go_on_with_several(opposites: Path, millimetres: Path) -> None:
     source = policy_of(module(path=opposites))
     keys = {"proprio": "my_proprio", "goal": "my_goal"}
@@ -90,13 +79,13 @@ def test_a_policy_of_one_dataset_may_go_on_with_several(opposites: Path, millime
         "(earlier)": ("left", "right"),
         "new": ("left-too", "right-too"),
     }
-    assert (dict(found.new), found.unused) == ({}, ())
+    assert (found.new.keys(), found.unused) == (found.partly.keys(), ())
     own = every(module(path=opposites))
     assert torch.equal(nll(found.policy, own), nll(source, own))
     torch.testing.assert_close(rows(found.policy)["new"], UNITS * rows(found.policy)["(earlier)"])
 
 
-@pytest.mark.parametrize("how", ["keep", "extend", "recompute"])
+@pytest.mark.parametrize("how", HOW)
 def test_of_a_dataset_in_both_the_normalisation_is_kept_or_not(
     opposites: Path, millimetres: Path, newcomers: Path, how: Normalization
 ) -> None:
@@ -134,7 +123,7 @@ def test_what_a_new_dataset_lacks_is_told(opposites: Path, millimetres: Path) ->
     source = policy_of(mixture(opposites, millimetres))
     (task, _) = open_tasks(millimetres)
     assert task.task.name == "left-too"
-    with pytest.raises(DatasetError, match=r"unknown observation 'proprio'.*data\.mixture\.0\.keys in place of data"):
+    with pytest.raises(DatasetError, match=r"unknown observation 'proprio'.*keys in data\.mixture, in place of"):
         module(
             path=millimetres,
             observations=["proprio"],
@@ -172,35 +161,6 @@ def test_a_policy_of_one_dataset_rehearses_as_it_was_trained(opposites: Path, mi
     assert torch.equal(nll(found, own), nll(source, own))
 
 
-def test_what_a_dataset_was_said_not_to_have_it_has_not_later(opposites: Path, millimetres: Path) -> None:
-    keys = {"proprio": "my_proprio", "goal": "my_goal"}
-    source = module(mixture=[{"path": opposites, "keys": {"goal": None}}, {"path": millimetres, "keys": keys}])
-    later = module(path=opposites, vocabulary=source.store.spec)
-    assert later.store.spec.keys("left") == {"proprio": "proprio"}
-    assert later.store.spec == source.store.spec
-
-
-@pytest.mark.parametrize(
-    ("dataset", "message"),
-    [
-        (
-            {"keys": {"proprio": "goal", "goal": "proprio"}},
-            "goal: expected goal as the policy knows this dataset, found",
-        ),
-        ({"keys": {"goal": None}}, "goal: expected goal as the policy knows this dataset, found null; data.mixture's"),
-        ({"prefix": "b-"}, "expected prefix '' as the policy knows this dataset, found 'b-'; another name in data"),
-    ],
-)
-def test_a_dataset_is_what_the_policy_knows_by_its_name(
-    opposites: Path, millimetres: Path, dataset: dict[str, Any], message: str
-) -> None:
-    spec = mixture(opposites, millimetres).store.spec
-    keys = {"proprio": "my_proprio", "goal": "my_goal"}
-    other = {"path": millimetres, "name": "other", "prefix": "c-", "keys": keys}
-    with pytest.raises(DatasetError, match=f"dataset '{opposites.name}': {message}"):
-        module(mixture=[{"path": opposites, **dataset}, other], vocabulary=spec)
-
-
 def test_a_dataset_whose_tasks_have_a_prefix_is_known_again(opposites: Path, mixed: Path, tmp_path: Path) -> None:
     """By its name: in a fine-tuning, and where it is rehearsed."""
     again = shutil.copytree(opposites, tmp_path / "again")
@@ -217,7 +177,7 @@ def test_a_dataset_whose_tasks_have_a_prefix_is_known_again(opposites: Path, mix
 
 
 @pytest.mark.parametrize("units", ["mean_std", "min_max"])
-@pytest.mark.parametrize("how", ["keep", "extend", "recompute"])
+@pytest.mark.parametrize("how", HOW)
 def test_the_bins_of_actions_reach_as_far_as_the_actions(
     opposites: Path, millimetres: Path, newcomers: Path, how: Normalization, units: str
 ) -> None:
@@ -247,3 +207,49 @@ def own_reach(data: DemoDataModule, name: str) -> tuple[str, Tensor, Tensor]:
     actions = (data.own_statistics or {})["actions"]
     row = [each.name for each in data.store.spec.embodiments].index(name)
     return name, actions.low[row], actions.high[row]
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("units", ["mean_std", "min_max"])
+@pytest.mark.parametrize("how", HOW)
+def test_what_only_one_side_has_data_of_is_normalised_by_that(
+    mixed: Path, how: Normalization, units: str, several: bool
+) -> None:
+    """A dimension of one dataset's that only tasks without demonstrations have, or only new tasks."""
+
+    def of(*tasks: str, vocabulary: DatasetSpec | None = None) -> DemoDataModule:
+        data: dict[str, Any] = {"path": mixed, "tasks": tasks}
+        return module(**({"mixture": [data]} if several else data), vocabulary=vocabulary)
+
+    normalization = {"observations": units, "actions": units}
+    source = policy_of(of("narrow", "wide"), normalization=normalization)
+    found = moved(source, of("narrow", vocabulary=source.spec), how)
+    assert torch.equal(second(found.policy), second(source))
+    source = policy_of(of("narrow"), normalization=normalization)
+    data = of("wide", vocabulary=source.spec)
+    found, fresh = moved(source, data, how), policy_of(data, normalization=normalization)
+    assert torch.equal(second(found.policy), second(fresh))
+    if how == "keep":
+        first = [policy.action_normalizer.scale[..., 0] for policy in (source, found.policy)]
+        assert torch.equal(*first)
+        assert found.partly["action_normalizer.scale"] == 1
+        assert found.new["action_normalizer.scale"] == "fitted to these data"
+
+
+def second(policy: Policy) -> Tensor:
+    """Shift and scale of the second action."""
+    return torch.stack([policy.action_normalizer.shift[..., 1], policy.action_normalizer.scale[..., 1]])
+
+
+def test_how_much_is_taken_over_is_told_in_numbers(opposites: Path, millimetres: Path, mixed: Path) -> None:
+    """Of three datasets' scales of two actions."""
+    source = policy_of(mixture(opposites, millimetres))
+    data = module(path=mixed, tasks=["wide"], vocabulary=source.spec)
+    for how in HOW:
+        found = moved(source, data, how)
+        assert found.partly["action_normalizer.scale"] == 4
+    data = module(path=opposites, vocabulary=source.spec)
+    for how, why in zip(HOW[1:], ("fitted to both data", "fitted to these data"), strict=True):
+        found = moved(source, data, how)
+        assert (found.partly["action_normalizer.scale"], found.new["action_normalizer.scale"]) == (2, why)
+    assert "action_normalizer.scale" not in moved(source, data, "keep").new

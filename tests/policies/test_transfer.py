@@ -59,8 +59,10 @@ def moved(
     torch.manual_seed(1)
     found = data_of(path, vocabulary=source.spec if parts is None else None, **data)
     architecture = PolicyConfig.model_validate(SMALL | (config or {}))
+    spec = found.store.spec
+    shown = [spec.task_names[task] for task in found.store.task.unique().tolist()]
     result = transfer(
-        source, architecture, found.store.spec, found.statistics, normalization=normalization, parts=parts
+        source, architecture, spec, found.statistics, shown=shown, normalization=normalization, parts=parts
     )
     result.policy.eval()
     return result
@@ -138,7 +140,10 @@ def test_wider_actions_get_a_new_head(opposites: Path, mixed: Path) -> None:
     source = policy_of(data_of(mixed, tasks=["narrow"], observations=["goal"]))
     found = moved(source, opposites, observations=["goal"])
     assert found.new[HEAD] == "2 x 2 actions, where there were 2 x 1"
-    assert found.new["action_normalizer.scale"] == "2, where there were 1"
+    assert (found.new["action_normalizer.scale"], found.partly["action_normalizer.scale"]) == (
+        "fitted to these data",
+        1,
+    )
     assert "trunk.input.weight" in found.taken
     assert HEAD in found.unused
     assert found.policy.spec.widths["actions"] == (1, 2, 2)
@@ -191,7 +196,7 @@ def test_cameras_are_known_by_name(opposites: Path, shared: bool) -> None:
         SMALL | {"image_encoder": {"channels": [16], "keypoints": 4, "shared": shared}}
     )
     source = Policy(config, seeing(opposites, CAMERAS))
-    found = transfer(source, config, seeing(opposites, CAMERAS[::-1]), data_of(opposites).statistics)
+    found = transfer(source, config, seeing(opposites, CAMERAS[::-1]), data_of(opposites).statistics, shown=("left",))
     before, now = source.state_dict(), found.policy.state_dict()
     name = "observation_encoder.cameras.encoders.{}.keypoints.maps.weight"
     pairs = [(0, 0)] if shared else [(0, 1), (1, 0)]
@@ -206,7 +211,7 @@ def test_another_image_encoder_is_new(opposites: Path) -> None:
         PolicyConfig.model_validate(SMALL | {"image_encoder": encoder})
         for encoder in ({"channels": [16], "keypoints": 4}, {"kind": "resnet", "keypoints": 4})
     )
-    found = transfer(Policy(first, spec), other, spec, statistics)
+    found = transfer(Policy(first, spec), other, spec, statistics, shown=("left",))
     cameras = [why for name, why in found.new.items() if name.startswith("observation_encoder.cameras.")]
     assert set(cameras) == {"another image encoder"}
     assert found.new["trunk.input.weight"] == "other observations"  # though as many

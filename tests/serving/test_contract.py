@@ -14,7 +14,7 @@ from mtil.policies.config import PolicyConfig
 from mtil.policies.policy import Policy
 from mtil.serving.contract import Contract
 from mtil.serving.protocol import Reset, array_type
-from mtil.types import DatasetSpec, FeatureSpec, Task
+from mtil.types import CameraView, DatasetSpec, Embodiment, FeatureSpec, Task
 
 SPACE = (FeatureSpec("proprio", (3,), "float32", "state"), FeatureSpec("goal", (2,), "float32", "state"))
 IMAGE = FeatureSpec("top_image", (32, 32, 3), "uint8", "image")
@@ -131,6 +131,24 @@ def test_goals_may_be_images() -> None:
     assert contract.descriptor(asked) == contract.shown
     assert torch.equal(contract.z(asked, {"goal": image}), policy.embed("goal", [image])[0])
     assert contract.largest_body == image.nbytes
+
+
+def test_scaled_images_come_as_their_camera_takes_them() -> None:
+    """Where it is known, of each dataset; a policy of the same images that were not scaled takes no others."""
+    spec = taking_goals(narrow=3).spec
+    image = replace(IMAGE, scaled=True)
+    one = Embodiment("one", ("narrow",), {"top_image": "top_image"}, (CameraView("top", 48),))
+    other = Embodiment("other", ("wide",), {"top_image": "my_image"})
+    config = PolicyConfig.model_validate({"task_encoder": {"kind": "one_hot", "width": 8}})
+    several = replace(spec, observations=(image,), embodiments=(one, other))
+    contract = Contract(Policy(config, several))
+    assert contract.observations(reset(task="narrow")) == {"top_image": array_type("uint8", (48, 48, 3))}
+    assert contract.observations(reset(task="wide")) == {"my_image": array_type("uint8", (32, 32, 3))}
+    assert contract.largest_body == 48 * 48 * 3
+    for scaled, size in ((True, 64), (False, 32)):
+        taken = replace(IMAGE, scaled=scaled, camera=CameraView("top", size))
+        contract = Contract(Policy(config, replace(spec, observations=(taken,))))
+        assert contract.observations(reset(task="wide")) == {"top_image": array_type("uint8", (size, size, 3))}
 
 
 def test_clips_may_show_a_task() -> None:

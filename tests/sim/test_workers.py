@@ -51,16 +51,19 @@ def test_slots_keep_apart_and_share_workers(pool: EnvironmentPool) -> None:
 
 
 def test_observations_show_the_views_asked_for_filmed_or_not(toy_suite: str, tmp_path: Path) -> None:
-    with EnvironmentPool(toy_suite, workers=1, camera="top", image_size=32, views=(CameraView("top", 10),)) as pool:
+    with EnvironmentPool(toy_suite, workers=1, camera="top", image_size=32) as pool:
         for video in (None, tmp_path / "film.mp4", None):
             for task in ("near", "far"):
-                answers = [ask(pool, {0: Reset(task, placement=0, video=video)})[0], ask(pool, {0: step()})[0]]
+                reset = Reset(task, placement=0, video=video, views=(CameraView("top", 10),))
+                answers = [ask(pool, {0: reset})[0], ask(pool, {0: step()})[0]]
                 images = [answer.observation["top_image"] for answer in answers]
                 assert [image.shape for image in images] == [(10, 10, 3)] * 2
                 assert [image.any() for image in images] == [False, False]
             image = ask(pool, {0: step()})[0].observation["top_image"]
             assert image[:, :1].all()
             assert not image[:, 1:].any()
+            other = Reset("far", placement=0, views=(CameraView("top", 12),))
+            assert ask(pool, {0: other})[0].observation["top_image"].shape == (12, 12, 3)
 
 
 def test_workers_do_not_import_torch(pool: EnvironmentPool) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from mtil.errors import CheckpointError, ConfigError, DatasetError, OutputError
 from mtil.evaluation.export import export
 from mtil.evaluation.run_data import run_data
 from mtil.policies.checkpoint import load_policy
+from mtil.policies.policy import Policy
 from mtil.training.config import ExperimentConfig
 from mtil.training.diagnosis import diagnose
 from mtil.training.experiment import train
 from mtil.training.finetune import finetuning
-from mtil.types import Task
+from mtil.types import FeatureSpec, Task
 
 MakeConfig = Callable[..., ExperimentConfig]
 QUICK = [
@@ -80,6 +82,21 @@ def test_an_export_is_enough(base: Path, newcomers: Path, tmp_path: Path) -> Non
     (tmp_path / "export" / "config.yaml").unlink()
     bare = finetuning(tmp_path / "export", newcomers)
     assert (bare.policy, bare.data.observations) == (expected.policy, expected.data.observations)
+
+
+def test_the_size_that_images_were_scaled_to_stays(base: Path, newcomers: Path, tmp_path: Path) -> None:
+    """Of an export that does not tell how it was trained."""
+    policy = load_policy(base).policy
+    image = FeatureSpec("top_image", (16, 16, 3), "uint8", "image", scaled=True)
+    spec = replace(policy.spec, observations=(*policy.spec.observations, image))
+    Policy(policy.config, spec, state=policy.state_dict()).save_pretrained(tmp_path / "export", suite=None)
+    assert finetuning(tmp_path / "export", newcomers).data.image_size == 16
+
+
+def test_what_a_stream_has_no_use_for_is_not_carried_over(base: Path, newcomers: Path) -> None:
+    streamed = ["data.path=null", "data.stream={sources: [a]}"]
+    assert finetuning(base, newcomers).data.validation_fraction == 0.2
+    assert finetuning(base, newcomers, streamed).data.validation_fraction == 0.1
 
 
 def test_new_tasks_join(base: Path, finished: tuple[Path, str]) -> None:
@@ -209,6 +226,10 @@ def test_tasks_of_two_datasets_may_be_told_alike(make_config: MakeConfig, opposi
     start(make_config(tmp_path, data={"path": None, "mixture": mixture}), tmp_path / "base")
     said = start(finetuning(tmp_path / "base", again, QUICK), tmp_path / "run")
     assert "new: none, with demonstrations of its own b-left, b-right, 2 of its own are not" in said
+    start(make_config(opposites), tmp_path / "single")
+    joins = ["data.path=null", f"data.mixture=[{{path: {again}, prefix: b-}}]"]
+    said = start(finetuning(tmp_path / "single", again, [*QUICK, *joins]), tmp_path / "joined")
+    assert "which knows 2 tasks; new: b-left, b-right" in said
 
 
 def test_nothing_to_start_from(newcomers: Path, tmp_path: Path, base: Path) -> None:

@@ -73,7 +73,9 @@ def test_the_ranks_losses_average_to_that_of_one(config: ExperimentConfig) -> No
 def controlled(config: ExperimentConfig, data: DemoDataModule) -> tuple[ImitationModule, Batch, dict[str, dict]]:
     """A module, its validation data in one batch, and what it makes of these."""
     module = module_of(config, data)
-    module = ImitationModule(module.policy, config=config, others=examples_of_others(data.validation, seed=0))
+    module = ImitationModule(
+        module.policy, config=config, others=examples_of_others(data.validation, data.store.spec, seed=0)
+    )
     batch = data.validation.__getitems__(Draw.part(0, torch.arange(len(data.validation))))
     return module, batch, module.validation_step(batch, 0)
 
@@ -98,7 +100,7 @@ def test_told_another_task_each_example_keeps_its_kind(make_config: MakeConfig, 
     data = data_of(config)
     module, batch, outputs = controlled(config, data)
     policy, spec = module.policy, data.store.spec
-    others = examples_of_others(data.validation, seed=0)
+    others = examples_of_others(data.validation, data.store.spec, seed=0)
     assert others is not None
     assert others.task.tolist() == [1, 0]
     sentences = [sentence for task in spec.tasks for sentence in task.instructions]
@@ -115,7 +117,7 @@ def test_told_another_task_each_example_keeps_its_kind(make_config: MakeConfig, 
 def test_another_task_that_lacks_a_kind_is_told_in_its_own(make_config: MakeConfig, mixed: Path, cache: Path) -> None:
     config = make_config(mixed, policy={"task_encoder": SEVERAL})
     data = data_of(config)
-    others = examples_of_others(data.validation, seed=0)
+    others = examples_of_others(data.validation, data.store.spec, seed=0)
     assert others is not None
     lacking = replace(
         others,
@@ -133,7 +135,7 @@ def test_another_task_that_lacks_a_kind_is_told_in_its_own(make_config: MakeConf
 def test_a_single_task_cannot_be_told_as_another(make_config: MakeConfig, mixed: Path) -> None:
     config = make_config(mixed, data={"tasks": ["wide"]})
     data = data_of(config)
-    assert examples_of_others(data.validation, seed=0) is None
+    assert examples_of_others(data.validation, data.store.spec, seed=0) is None
     assert list(controlled(config, data)[2]) == ["one_hot", "absent"]
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -25,7 +26,7 @@ from mtil.training import rollouts
 from mtil.training.config import ExperimentConfig
 from mtil.training.experiment import ensure_data, train
 from mtil.training.trainer import build_trainer
-from mtil.types import DatasetSpec
+from mtil.types import DatasetSpec, Task
 
 MakeConfig = Callable[..., ExperimentConfig]
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
@@ -174,6 +175,15 @@ def test_a_suite_that_does_not_serve(
     with pytest.raises(error, match=message):
         build_trainer(config.model_copy(update={"suite": suite}), tmp_path / "run", spec=left, held_out=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_a_suite_does_not_show_is_told_at_once(
+    config: ExperimentConfig, left: DatasetSpec, tmp_path: Path
+) -> None:
+    """Not at the first rollout, hours later."""
+    spec = replace(left, tasks=(Task("near"),))
+    with pytest.raises(SimulatorError, match="toy: near: the policy is to see 'proprio', which is not shown; trainer"):
+        build_trainer(config, tmp_path / "run", spec=spec, held_out=False)
 
 
 def with_action(action: Callable[[], object]) -> type[Actor]:
