@@ -7,8 +7,6 @@ takes its place. What a portion holds is a function of the streams and its numbe
 
 import itertools
 import shutil
-import tempfile
-import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pyarrow as pa
 
-from mtil.data.cache import cache_folder
 from mtil.data.config import ColumnsConfig, StreamConfig
 from mtil.data.defects import reading
 from mtil.data.formats import open_tasks
@@ -27,8 +24,9 @@ from mtil.data.huggingface.arrays import dense
 from mtil.data.huggingface.saved import tasks_of
 from mtil.data.huggingface.sources import streams_of
 from mtil.data.scaling import with_image_size
+from mtil.data.scratch import scratch_folder
 from mtil.data.task_demos import TaskDemos
-from mtil.errors import DatasetError, OutputError
+from mtil.errors import DatasetError
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features, IterableDataset
@@ -66,12 +64,7 @@ class Portions:
         self._image_size, self._wanted = image_size, tasks
         self._sources = [_Source(name, stream, columns, episodes, held_out) for name, stream in streams.items()]
         self._columns, self._held_out = columns, held_out
-        try:
-            cache_folder().mkdir(parents=True, exist_ok=True)
-            self._folder = Path(tempfile.mkdtemp(prefix="stream-", dir=cache_folder()))
-        except OSError as error:
-            raise OutputError(f"{cache_folder()}: cannot be written: {error.strerror or error}") from None
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._folder = scratch_folder(self, "stream-")
         self._present: Path | None = None
         self._tasks: Sequence[str] | None = tasks
 

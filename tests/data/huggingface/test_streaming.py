@@ -189,9 +189,10 @@ def test_one_portion_at_a_time_is_on_the_disk(own_cache: Path) -> None:
     for number in range(4):
         found.open(number)
         assert len(list(own_cache.rglob("*.hdf5"))) == 2
-        assert len(list(own_cache.glob("*/*"))) == 1
+        assert len(list(own_cache.glob("stream-*/*/"))) == 1
     other = portions(steps_of(LENGTHS, MIXED), 2)
     other.open(0)
+    assert len(list(own_cache.glob("stream-*/lock"))) == 2  # whoever makes another knows that these are in use
     assert len(list(own_cache.rglob("*.hdf5"))) == 4
     del other
     del found
