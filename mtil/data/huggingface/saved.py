@@ -28,13 +28,28 @@ def tasks_of(
         name: What to call it in messages, where it is in memory.
 
     Raises:
-        DatasetError: It has defects; the message tells the first one and how many more there are.
+        DatasetError: It is something else, or has defects; the message tells the first one and how many more there are.
     """
+    _check_is_one(dataset, name)
     files = dataset.cache_files
     path = Path(files[0]["filename"]).parent if files else Path(name)
     found = survey(dataset, columns or ColumnsConfig(), path)
     refuse([defect for each in found for defect in each.defects] + conflicts(found), hint="nothing was opened")
     return [rows_task(each) for each in found]
+
+
+def _check_is_one(found: object, name: str) -> None:
+    from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+
+    if isinstance(found, Dataset):
+        return
+    told, hint = f"{type(found).__module__.partition('.')[0]}.{type(found).__name__}", "load_dataset makes one"
+    if isinstance(found, DatasetDict | IterableDatasetDict):
+        told += f" of {', '.join(map(str, found)) or 'nothing'}"
+        hint = "choose a split, by load_dataset(..., split=...) or by its name"
+    if isinstance(found, IterableDataset | IterableDatasetDict):
+        hint += ", without streaming=True; data.stream trains on what is streamed"
+    raise DatasetError(f"{name}: expected a datasets.Dataset, found {told}; {hint}")
 
 
 def is_saved(folder: Path) -> bool:
