@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float, Shaped
 
 from mtil.data.config import ColumnsConfig
 from mtil.data.defects import ACTIONS, Extent, Findings, layout_defect, note_decoded, outliers, value_defect
@@ -203,6 +204,7 @@ def _of_task(
             if features[key].kind == "image":
                 size = math.prod(features[key].shape) * sum(place.steps for place in places.values())
                 note_decoded(column, size, own, how="pictures, or arrays in a table")
+    _check_signals(rows, places, own)
     extent.note(own)
     return RowsSurvey(
         path=rows.path,
@@ -214,6 +216,27 @@ def _of_task(
         rows=rows,
         places=tuple(places.values()),
     )
+
+
+def _check_signals(rows: Rows, places: Mapping[int, Place], findings: Findings) -> None:
+    """Rewards and dones, of which there need be none."""
+    for column in (rows.columns.reward, rows.columns.done):
+        for episode, place in places.items() if column in rows.dataset.column_names else ():
+            of_episode = findings.of(f"episode {episode}")
+            with of_episode.guard(column):
+                values = rows.numbers(column, place)
+                if values.shape[1:] not in ((), (1,)):
+                    of_episode.add(f"expected a number a step, found lists of shape {values.shape[1:]}", column)
+                elif len(values) != place.steps:
+                    of_episode.add(f"expected {place.steps} steps, found {len(values)}", column)
+                elif defect := value_defect(_float32(values)):
+                    of_episode.add(defect, column)
+
+
+def _float32(values: Shaped[np.ndarray, "T ..."]) -> Float[np.ndarray, "T ..."]:
+    """As it is trained on; what that cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32, copy=False)
 
 
 def _task(words: str, sentences: tuple[str, ...]) -> Task:
@@ -241,7 +264,7 @@ def _checked(
         findings.add(f"expected {place.steps} steps, found {len(values)}", column)
     if values.ndim == 4:
         return FeatureSpec(key, values.shape[1:], "uint8", "image"), Extent()
-    if defect := value_defect(values):
+    if defect := value_defect(_float32(values)):
         findings.add(defect, column)
     kind = "action" if key == ACTIONS else "state"
     return FeatureSpec(key, values.shape[1:], str(values.dtype), kind), Extent.of(
