@@ -1,10 +1,11 @@
 """Hugging Face datasets as tasks: in memory, or in a folder that `save_to_disk` wrote."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtil.data.config import ColumnsConfig
-from mtil.data.defects import Findings
+from mtil.data.defects import Findings, reading
 from mtil.data.huggingface.survey import RowsSurvey, survey
 from mtil.data.huggingface.task import RowsTask, rows_task
 from mtil.data.survey import conflicts, refuse
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _STATE, _INFO, _SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
+_END = b"\xff\xff\xff\xff\0\0\0\0"
+"""Of a stream of Arrow, without which rows may be missing (https://arrow.apache.org/docs/format/Columnar.html)."""
 
 
 def tasks_of(
@@ -59,12 +62,31 @@ def is_saved(folder: Path) -> bool:
 
 def survey_saved(folder: Path, *, thorough: bool = False) -> list[RowsSurvey]:
     """Walk through a saved dataset; never raises, whatever state it is in."""
-    from datasets import Dataset
-
     findings = Findings(str(folder))
     with findings.guard():
         if (folder / _SPLITS).is_file():
             splits = ", ".join(str(path.parent) for path in sorted(folder.glob(f"*/{_STATE}")))
             raise DatasetError(f"expected one dataset, found several splits: {splits}; choose one")
-        return survey(Dataset.load_from_disk(str(folder)), ColumnsConfig(), folder, thorough=thorough)
+        return survey(_loaded(folder), ColumnsConfig(), folder, thorough=thorough)
     return [RowsSurvey(folder, Task(folder.resolve().name or "task"), defects=tuple(findings.defects))]
+
+
+def _loaded(folder: Path) -> "Dataset":
+    """The dataset; an error tells which of its files it is in, where that can be told."""
+    from datasets import Dataset
+
+    for name in (_STATE, _INFO):
+        with reading(Path(name)):
+            json.loads((folder / name).read_text(encoding="utf-8"))
+    found = Dataset.load_from_disk(str(folder))
+    for each in found.cache_files:
+        path = Path(each["filename"])
+        if not _ends_with(path, _END):
+            raise DatasetError(f"{path.name}: truncated: expected the mark of its end, found none")
+    return found
+
+
+def _ends_with(path: Path, mark: bytes) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(mark)))
+        return file.read() == mark
