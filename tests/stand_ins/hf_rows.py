@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from datasets import ClassLabel, Dataset, Features, Image, List, Value
 from mtil.types import Episode
 
 SENTENCES = ("lift the cube", "push it")
+LENGTHS = (4, 3, 5, 2, 6, 3, 4, 2, 5, 3)
+MIXED = (0, 1) * 5
+LIFT, PUSH = "lift-the-cube", "push-it"
 
 
 def png(image: np.ndarray) -> dict[str, bytes | None]:
@@ -54,3 +58,12 @@ def steps_of(lengths: Sequence[int], tasks: Sequence[int], *, first: int = 0) ->
     features = {"episode_index": number, "frame_index": number, "timestamp": Value("float32")}
     features |= {"task": ClassLabel(names=list(SENTENCES)), "action": vector, "state": vector, "top": Image()}
     return Dataset.from_list(rows, features=Features(features))
+
+
+def parquet(folder: Path, lengths: Sequence[int], tasks: Sequence[int], *, first: int = 0) -> str:
+    folder.mkdir()
+    rows = steps_of(lengths, tasks, first=first)
+    half = len(rows) // 2
+    rows.select(range(half)).to_parquet(str(folder / "0.parquet"))  # an episode may lie in two files
+    rows.select(range(half, len(rows))).to_parquet(str(folder / "1.parquet"))
+    return str(folder)

@@ -191,8 +191,8 @@ def _of_task(
 ) -> RowsSurvey:
     own = Findings(findings.file, notes=findings.notes)
     extent, features = Extent(), {}
-    columns = {**{key: key for key in seen}, ACTIONS: rows.columns.action}
-    for key, column in columns.items():
+    columns = rows.columns
+    for key, column in {**{key: key for key in seen}, ACTIONS: columns.action}.items():
         specs: dict[str, FeatureSpec] = {}
         for episode, place in places.items():
             of_episode = own.of(f"episode {episode}")
@@ -209,7 +209,11 @@ def _of_task(
             if features[key].kind == "image":
                 size = math.prod(features[key].shape) * sum(place.steps for place in places.values())
                 note_decoded(column, size, own, how="pictures, or arrays in a table")
-    _check_signals(rows, places, own)
+    for column in (columns.reward, columns.done):
+        for episode, place in places.items() if column in rows.dataset.column_names else ():
+            of_episode = own.of(f"episode {episode}")
+            with of_episode.guard(column):
+                _check_signal(rows.numbers(column, place), place.steps, column, of_episode)
     extent.note(own)
     return RowsSurvey(
         path=rows.path,
@@ -223,19 +227,12 @@ def _of_task(
     )
 
 
-def _check_signals(rows: Rows, places: Mapping[int, Place], findings: Findings) -> None:
-    """Rewards and dones, of which there need be none."""
-    for column in (rows.columns.reward, rows.columns.done):
-        for episode, place in places.items() if column in rows.dataset.column_names else ():
-            of_episode = findings.of(f"episode {episode}")
-            with of_episode.guard(column):
-                values = rows.numbers(column, place)
-                if values.shape[1:] not in ((), (1,)):
-                    of_episode.add(f"expected a number a step, found lists of shape {values.shape[1:]}", column)
-                elif len(values) != place.steps:
-                    of_episode.add(f"expected {place.steps} steps, found {len(values)}", column)
-                elif defect := value_defect(_float32(values)):
-                    of_episode.add(defect, column)
+def _check_signal(values: np.ndarray, steps: int, column: str, findings: Findings) -> None:
+    """A reward, or whether the episode ended: a number a step, or a list of one."""
+    if values.shape not in ((steps,), (steps, 1)):
+        findings.add(f"expected one number a step, of shape ({steps},), found {values.shape}", column)
+    elif defect := value_defect(_float32(values)):
+        findings.add(defect, column)
 
 
 def _float32(values: Shaped[np.ndarray, "T ..."]) -> Float[np.ndarray, "T ..."]:

@@ -96,6 +96,11 @@ def changed(row: int, **cells: Any) -> Callable[[Dataset], Dataset]:
     return change
 
 
+def with_(column: str, values: list[Any]) -> Callable[[Dataset], Dataset]:
+    """With another column."""
+    return lambda rows: rows.add_column(column, values)  # pyright: ignore[reportCallIssue]
+
+
 def _raw(rows: Dataset) -> list[dict[str, Any]]:
     table: Any = rows.with_format("arrow")[:]
     return table.to_pylist()
@@ -127,6 +132,13 @@ def _raw(rows: Dataset) -> list[dict[str, Any]]:
             "episode 0: expected its rows in one stretch, found more at row 14; sort the dataset",
         ),
         (lambda rows: rows.select([]), "holds no episodes"),
+        (with_("next.reward", ["much"] * 14), "episode 0: next.reward: expected numbers, found string"),
+        (with_("next.reward", [0.0] * 13 + [float("nan")]), "episode 3: next.reward: step 1 is NaN"),
+        (with_("next.done", [False] * 13 + [None]), "episode 3: next.done: row 1: expected a value, found none"),
+        (
+            with_("next.done", [[0, 1]] * 14),
+            r"episode 0: next.done: expected one number a step, of shape \(4,\), found",
+        ),
         (
             lambda _: concatenate_datasets([steps_of((3,), (0,)), wider(steps_of((3,), (0,), first=1))]),
             r"episode 1: state: expected state of shape \(3,\), found state of shape \(4,\)",
@@ -136,6 +148,14 @@ def _raw(rows: Dataset) -> list[dict[str, Any]]:
 def test_defects(rows: Dataset, change: Callable[[Dataset], Dataset], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         tasks_of(change(rows))
+
+
+def test_rewards_and_ends_may_be_lists_of_one(rows: Dataset) -> None:
+    rewarded = with_("next.reward", [[step] for step in range(14)])(with_("next.done", [True] * 14)(rows))
+    (lift, _) = tasks_of(rewarded)
+    (first, second) = lift.episodes()
+    assert (first.rewards.tolist(), second.rewards.tolist()) == ([0, 1, 2, 3], [7, 8, 9, 10, 11])
+    assert first.dones.tolist() == [1] * 4
 
 
 def wider(rows: Dataset) -> Dataset:

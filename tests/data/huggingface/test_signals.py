@@ -42,9 +42,9 @@ def test_numbers_and_booleans_are_read(rows: Dataset, number: Any, kind: type) -
         ([0.0] * 5 + [None] + [0.0] * 8, "episode 1: {}: row 1: expected a value, found none"),
         ([0.0] * 5 + [1e300] + [0.0] * 8, "episode 1: {}: step 1 is .* beyond float32"),
         (["0"] * 14, "episode 0: {}: expected numbers, found string"),
-        ([[0.0, 1.0]] * 14, r"episode 0: {}: expected a number a step, found lists of shape \(2,\)"),
+        ([[0.0, 1.0]] * 14, r"episode 0: {}: expected one number a step, of shape \(4,\), found \(4, 2\)"),
         ([[]] * 14, "episode 0: {}: expected"),
-        ([[[0.0]]] * 14, r"episode 0: {}: expected a number a step, found lists of shape \(1, 1\)"),
+        ([[[0.0]]] * 14, r"episode 0: {}: expected one number a step, of shape \(4,\), found \(4, 1, 1\)"),
         ([[0.0]] * 13 + [[0.0, 1.0]], "episode 3: {}: expected 1 values as in the first row, found 2 in row 1"),
     ],
 )
@@ -56,8 +56,11 @@ def test_defects_of_steps(rows: Dataset, column: str, wrong: list[Any], message:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ({"next_reward": [0.0]}, r"episode 1: next\.reward: expected 2 steps, found 1"),
-        ({"next_done": [False] * 3}, r"episode 1: next\.done: expected 2 steps, found 3"),
+        ({"next_reward": [0.0]}, r"episode 1: next\.reward: expected one number a step, of shape \(2,\), found \(1,\)"),
+        (
+            {"next_done": [False] * 3},
+            r"episode 1: next\.done: expected one number a step, .* found \(3,\)",
+        ),
         ({"next_reward": None}, r"episode 1: next\.reward: row 0: expected a value, found none"),
         ({"next_reward": [0.0, None]}, r"episode 1: next\.reward: row 1: expected a value, found none"),
     ],
