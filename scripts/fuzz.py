@@ -6,7 +6,7 @@ numbers out of all bounds, links that lead nowhere, other films). Each is then r
 `inspect`, `open_tasks` and all episodes, `Frames` decoded once and on the fly. This happens in a process of its own,
 which is watched: a crash, a hang, and a gigabyte taken for a few kilobytes are noticed, and end nothing else.
 
-    python scripts/fuzz.py --files 1000 --seed 0 --kinds hdf5,parquet,json,film
+    python scripts/fuzz.py --files 1000 --seed 0 --kinds hdf5,parquet,json,film,arrow
 
 What becomes of a file:
 
@@ -15,8 +15,8 @@ What becomes of a file:
 - told: read with those values, but other words are told: names, sentences, masks, the environment, or an observation
   less. They are in JSON, or in attributes of HDF5, and nothing else holds them;
 - unguarded: read with other values, where no checksum covers the damaged bytes: HDF5 files but for their compressed
-  pieces (the numbers of an array, and the addresses where these lie), mp4 films, and parquet files of writers that
-  leave checksums out. Nobody can tell such values from those that were meant;
+  pieces (the numbers of an array, and the addresses where these lie), mp4 films, parquet files of writers that leave
+  checksums out, and Arrow files, which have none. Nobody can tell such values from those that were meant;
 - library: a crash or a hang inside a library that no check of ours comes before; see below;
 - failed: anything else, be it another exception, a silent wrong read of what `mtil` itself has written with checksums
   (its parquet files, pictures) or of lengths, indices, times and tables that do not fit together. Exit status 1.

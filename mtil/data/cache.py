@@ -1,19 +1,14 @@
-"""What can be made again: files kept for the next time, as of decoded images, and folders that serve for a while."""
+"""Files that can be made again, kept for the next time: images decoded once."""
 
 import fcntl
 import hashlib
 import os
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from mtil.errors import OutputError
 from mtil.files import replacing
-
-_LOCK = "lock"
 
 
 def cache_folder() -> Path:
@@ -54,55 +49,3 @@ def cached(name: str, make: Callable[[BinaryIO], None]) -> Path:
     except OSError as error:
         where = "decoded images go into the folder that the environment variable MTIL_CACHE names"
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}; {where}") from None
-
-
-def folder_of(owner: object, *, prefix: str) -> Path:
-    """A new folder of the cache, which goes when its owner does; those of killed processes go now.
-
-    That such a folder serves, a lock in it tells. Where the file system has no locks, none but its owner removes it.
-
-    Args:
-        owner: What it serves.
-        prefix: What the names of all folders of this kind begin with.
-
-    Raises:
-        OutputError: The disk is full, or the place forbidden.
-    """
-    cache = cache_folder()
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with (cache / f"{prefix}folders.lock").open("a") as turn:
-            _try_lock(turn, fcntl.LOCK_EX)
-            for folder in cache.glob(f"{prefix}*/"):
-                _remove_if_left(folder)
-            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=cache))
-            lock = (folder / _LOCK).open("w")
-            _try_lock(lock, fcntl.LOCK_EX)
-    except OSError as error:
-        raise OutputError(f"{cache}: cannot be written: {error.strerror or error}") from None
-    weakref.finalize(owner, _remove, folder, lock)
-    return folder
-
-
-def _remove(folder: Path, lock: IO[str]) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    lock.close()
-
-
-def _remove_if_left(folder: Path) -> None:
-    """Remove a folder whose owner is no more; in doubt it stays."""
-    try:
-        with (folder / _LOCK).open("r+") as lock:
-            if _try_lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                shutil.rmtree(folder, ignore_errors=True)
-    except OSError:
-        return
-
-
-def _try_lock(file: IO[str], how: int) -> bool:
-    """Whether a lock was taken."""
-    try:
-        fcntl.flock(file, how)
-    except OSError:
-        return False
-    return True

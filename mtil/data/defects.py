@@ -132,7 +132,11 @@ def note_decoded(key: str, size: int, findings: Findings, *, how: str) -> None:
 
 
 def explain(error: Exception) -> str:
-    """One line for an exception raised while reading a file."""
+    """One line for an exception raised while reading a file, which any terminal and file takes."""
+    return _explained(error).encode(errors="backslashreplace").decode()  # JSON may hold halves of characters
+
+
+def _explained(error: Exception) -> str:
     if isinstance(error, DatasetError):
         return str(error)
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fuzzing import film_edits, hdf5_edits, json_edits, table_edits
+from fuzzing import arrow_edits, film_edits, hdf5_edits, json_edits, table_edits
 from fuzzing.damage import damaged
 from fuzzing.readings import Difference
 from fuzzing.samples import Sample, chunks_of
 
-KINDS = ("hdf5", "parquet", "json", "film")
+KINDS = ("hdf5", "parquet", "json", "film", "arrow")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _damage(path: Path, kind: str, sample: Sample, rng: np.random.Generator) -> 
     whole = path.read_bytes()
     content, done, places = damaged(whole, rng)
     path.write_bytes(content)
-    if kind == "json":
+    if path.suffix == ".json":
         return done, "words"
     if kind == "parquet" and sample.checked:
         return done, "nothing"
@@ -72,10 +72,14 @@ def _damage(path: Path, kind: str, sample: Sample, rng: np.random.Generator) -> 
 def _edit(path: Path, kind: str, rng: np.random.Generator) -> tuple[str, Difference]:
     if kind == "hdf5":
         return hdf5_edits.edit(path, rng), "words"
-    if kind == "json":
+    if path.suffix == ".json":
         text, done = json_edits.edited(json.loads(path.read_text()), rng)
         path.write_text(text)
         return done, "words"
+    if kind == "arrow":
+        content, done, may_differ = arrow_edits.edited(path.read_bytes(), rng)
+        path.write_bytes(content)
+        return done, may_differ
     content, done = (table_edits if kind == "parquet" else film_edits).edited(path.read_bytes(), rng)
     path.write_bytes(content)
     return done, "nothing" if kind == "parquet" else "values"

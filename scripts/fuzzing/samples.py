@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets import ClassLabel, Dataset, Features, Image, List, Value, disable_progress_bars
 
 from mtil.data.conversion import convert
 from mtil.data.hdf5.task_file import open_task
@@ -51,7 +53,8 @@ def write_samples(folder: Path) -> dict[str, Sample]:
         convert(plain, folder / name, layout="lerobot", filmed=filmed)
     _write_compressed(plain / "lift.hdf5", folder / "gzip/lift.hdf5")
     _write_foreign(folder / "pictures", folder / "foreign")
-    return {name: _sample(folder / name) for name in ("plain", "gzip", "pictures", "films", "foreign")}
+    _write_saved(plain, folder / "saved")
+    return {name: _sample(folder / name) for name in ("plain", "gzip", "pictures", "films", "foreign", "saved")}
 
 
 def chunks_of(path: Path) -> list[range]:
@@ -70,6 +73,8 @@ def chunks_of(path: Path) -> list[range]:
 
 def _sample(folder: Path) -> Sample:
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    if folder.name == "saved":
+        return Sample(folder, {"arrow": tuple(names)})
     ends = {"hdf5": ".hdf5", "parquet": ".parquet", "json": ".json", "film": ".mp4"}
     files = {kind: tuple(name for name in names if name.endswith(end)) for kind, end in ends.items()}
     return Sample(folder, {kind: some for kind, some in files.items() if some}, folder.name in ("pictures", "films"))
@@ -127,3 +132,25 @@ def _write_foreign(source: Path, target: Path) -> None:
     pq.write_table(tasks.rename_columns(["task_index", "task"]), target / "meta/tasks.parquet")
     info = json.loads((source / "meta/info.json").read_text())
     (target / "meta/info.json").write_text(json.dumps(info | {"splits": {"train": "0:3", "test": "3:4"}}))
+
+
+def _write_saved(source: Path, target: Path) -> None:
+    """The same as `datasets` saves it, in two files: no checksums but those of pictures, no two columns of one type."""
+    tasks = [open_task(path) for path in sorted(source.glob("*.hdf5"))]
+    kinds: dict[str, Any] = {"episode_index": Value("int64"), "frame_index": Value("int64"), "top_image": Image()}
+    kinds |= {"task": ClassLabel(names=[task.task.name for task in tasks]), "instruction": Value("string")}
+    kinds |= {"next.reward": Value("float32"), "next.done": Value("bool")}
+    for name, width in (("action", 2), ("height", 1), ("proprio", 4)):
+        kinds[name] = List(Value("float32"), length=width)
+    rows: list[dict[str, Any]] = []
+    episodes = [(label, episode) for label, task in enumerate(tasks) for episode in task.episodes()]
+    for number, (label, episode) in enumerate(episodes):
+        sentences = tasks[label].task.instructions
+        for step in range(len(episode)):
+            row = {"episode_index": number, "frame_index": step, "task": label}
+            row |= {"instruction": sentences[number % len(sentences)], "action": episode.actions[step]}
+            row |= {"next.reward": episode.rewards[step], "next.done": bool(episode.dones[step])}
+            row |= {key: values[step] for key, values in episode.observations.items()}
+            rows.append(row)
+    disable_progress_bars()
+    Dataset.from_list(rows, features=Features(kinds)).save_to_disk(str(target), num_shards=2)

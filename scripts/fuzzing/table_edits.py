@@ -1,4 +1,4 @@
-"""Changes to what a parquet file holds: never to a value that nothing else tells, so that none may pass unseen."""
+"""Changes to what a table holds: never to a value that nothing else tells, so that none may pass unseen."""
 
 import io
 from typing import Any
@@ -13,10 +13,7 @@ _NUMBERS = (-1, 0, 1, 2, 7, 2**31, 2**62, -(2**63))
 
 def edited(content: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
     """A file whose table is changed, written anew; and what was done, in words."""
-    table = pq.read_table(io.BytesIO(content))
-    number = int(rng.integers(len(table.column_names)))
-    edit = _EDITS[int(rng.integers(len(_EDITS)))]
-    table, words = edit(table, number, rng)
+    table, words = changed(pq.read_table(io.BytesIO(content)), rng)
     how: dict[str, Any] = {
         "compression": str(rng.choice(["none", "snappy", "gzip", "zstd"])),
         "row_group_size": int(rng.choice([1, 2, 1000])),
@@ -26,6 +23,13 @@ def edited(content: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
     written = io.BytesIO()
     pq.write_table(table, written, **how)
     return written.getvalue(), f"{words} (compression {how['compression']})"
+
+
+def changed(table: pa.Table, rng: np.random.Generator) -> tuple[pa.Table, str]:
+    """A table that is another, and how, in words."""
+    number = int(rng.integers(len(table.column_names)))
+    edit = _EDITS[int(rng.integers(len(_EDITS)))]
+    return edit(table, number, rng)
 
 
 def _unchanged(table: pa.Table, number: int, rng: np.random.Generator) -> tuple[pa.Table, str]:

@@ -24,7 +24,7 @@ Outcome = Literal["refused", "right", "told", "unguarded", "library", "failed"]
 
 _ENOUGH = 1 << 30  # bytes that reading a few kilobytes may take beyond what a process has taken before
 _LIMIT = 1 << 34
-_HEAVY = ["mtil.data.conversion", "mtil.data.frames", "mtil.data.inspection"]
+_HEAVY = ["datasets", "mtil.data.conversion", "mtil.data.frames", "mtil.data.inspection"]
 _FRAME = re.compile(r'File "(.+)", line \d+ in')
 _LIBRARY = re.compile(r"site-packages/(h5py|pyarrow|av|PIL|numpy)/")
 

@@ -38,6 +38,21 @@ def dense(column: pa.Array | pa.ChunkedArray) -> Shaped[np.ndarray, "N ..."]:
     return array.to_numpy(zero_copy_only=False).reshape(shape)
 
 
+def one_each(column: pa.Array | pa.ChunkedArray, name: str) -> Shaped[np.ndarray, " N"]:
+    """Numbers, or lists of one.
+
+    Raises:
+        DatasetError: They are something else; the message begins with the name.
+    """
+    try:
+        found = dense(column)
+    except DatasetError as error:
+        raise DatasetError(f"{name}: {error}") from None
+    if found.shape[1:] not in ((), (1,)):
+        raise DatasetError(f"{name}: expected a number in each row, found lists of shape {found.shape[1:]}")
+    return found.reshape(len(found))
+
+
 def lists_of(column: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
     """The values of each row's list.
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pyarrow as pa
 
-from mtil.data.cache import folder_of
 from mtil.data.config import ColumnsConfig, StreamConfig
 from mtil.data.defects import reading
 from mtil.data.formats import open_tasks
 from mtil.data.hdf5.writing import write_task
-from mtil.data.huggingface.arrays import dense
+from mtil.data.huggingface.arrays import one_each
 from mtil.data.huggingface.saved import tasks_of
 from mtil.data.huggingface.sources import streams_of
 from mtil.data.scaling import with_image_size
+from mtil.data.scratch import scratch_folder
 from mtil.data.task_demos import TaskDemos
 from mtil.errors import DatasetError
 
@@ -64,7 +64,7 @@ class Portions:
         self._image_size, self._wanted = image_size, tasks
         self._sources = [_Source(name, stream, columns, episodes, held_out) for name, stream in streams.items()]
         self._columns, self._held_out = columns, held_out
-        self._folder = folder_of(self, prefix="stream-")
+        self._folder = scratch_folder(self, "stream-")
         self._present: Path | None = None
         self._tasks: Sequence[str] | None = tasks
 
@@ -191,7 +191,8 @@ class _Source:
             found, done = [], 1
         length = count.total() - withheld.total()
         if not length:
-            raise DatasetError(f"{self.name}: expected more episodes than are held out, found {count.total()}")
+            told = f"data.stream.held_out is {self._held_out} of a task, data.stream.episodes {self._episodes} of all"
+            raise DatasetError(f"{self.name}: expected more episodes than are held out, found {count.total()}; {told}")
         self._cycle = _Cycle(done, len(found), length, min(self._episodes, length), withheld)
         yield from self._repeated(self._cycle, carried=found)
 
@@ -223,12 +224,10 @@ class _Source:
             if name not in rows.column_names:
                 yield from (rows.slice(row, 1) for row in range(len(rows)))
                 continue
-            if rows[name].null_count:
-                raise DatasetError(f"{self.name}: {name}: expected an episode's number in each row, found none")
-            told = dense(rows[name])
+            told = self._one_each(rows, name)
             begins = np.diff(told, prepend=told[:1] if number is None else number) != 0
             if self._columns.step in rows.column_names:
-                begins |= dense(rows[self._columns.step]) == 0
+                begins |= self._one_each(rows, self._columns.step) == 0
             starts = [0, *(np.flatnonzero(begins[1:]) + 1).tolist()]
             for start, end in itertools.pairwise([*starts, len(told)]):
                 if parts and begins[start]:
@@ -238,6 +237,12 @@ class _Source:
             number = told[-1]
         if parts:
             yield pa.concat_tables(parts, promote_options="permissive")
+
+    def _one_each(self, rows: pa.Table, name: str) -> np.ndarray:
+        try:
+            return one_each(rows[name], name)
+        except DatasetError as error:
+            raise DatasetError(f"{self.name}: {error}") from None
 
 
 def _withheld(count: Counter[Any], held_out: int) -> Counter[Any]:

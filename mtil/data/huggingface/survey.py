@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float, Shaped
 
 from mtil.data.config import ColumnsConfig
 from mtil.data.defects import ACTIONS, Extent, Findings, layout_defect, note_decoded, outliers, value_defect
-from mtil.data.huggingface.arrays import dense, lists_of
+from mtil.data.huggingface.arrays import lists_of, one_each
 from mtil.data.huggingface.rows import Place, Rows, Steps, images_at, is_picture
 from mtil.data.survey import Survey, describe, name_for
 from mtil.errors import DatasetError
@@ -94,7 +95,7 @@ def _places(rows: Rows, findings: Findings) -> dict[int, Place]:
             if not count:
                 findings.of(f"row {episode}").add("has no steps", columns.action)
         return {row: Place(row, count) for row, count in enumerate(steps) if count}
-    episode, step = (dense(rows.column(name)) for name in (columns.episode, columns.step))
+    episode, step = (one_each(rows.column(name), name) for name in (columns.episode, columns.step))
     starts = np.flatnonzero(np.diff(episode, prepend=episode[:1] - 1)).tolist()
     found: dict[int, Place] = {}
     for start, end in itertools.pairwise([*starts, len(episode)]):
@@ -137,9 +138,14 @@ def _words(dataset: "Dataset", rows: Rows, name: str) -> list[str]:
     if labels is not None:
         found = [labels[each] if isinstance(each, int) and 0 <= each < len(labels) else None for each in found]
     for row, words in enumerate(found):
-        if not isinstance(words, str) or not words.strip():
+        if not isinstance(words, str) or not words.strip() or not _is_whole(words):
             raise DatasetError(f"{name}: row {row}: expected a task's sentence or name, found {words!r}")
     return found
+
+
+def _is_whole(words: str) -> bool:
+    """Whether it can be written: JSON, in which names of class labels are, may hold halves of characters."""
+    return words.encode(errors="replace").decode() == words
 
 
 def _is_observation(rows: Rows, name: str, findings: Findings, *, named: bool) -> bool:
@@ -225,8 +231,14 @@ def _check_signal(values: np.ndarray, steps: int, column: str, findings: Finding
     """A reward, or whether the episode ended: a number a step, or a list of one."""
     if values.shape not in ((steps,), (steps, 1)):
         findings.add(f"expected one number a step, of shape ({steps},), found {values.shape}", column)
-    elif defect := value_defect(values):
+    elif defect := value_defect(_float32(values)):
         findings.add(defect, column)
+
+
+def _float32(values: Shaped[np.ndarray, "T ..."]) -> Float[np.ndarray, "T ..."]:
+    """As it is trained on; what that cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32, copy=False)
 
 
 def _task(words: str, sentences: tuple[str, ...]) -> Task:
@@ -243,8 +255,11 @@ def _checked(
     stored = _leaf(rows.dataset.data.schema.field(column).type)
     if is_picture(stored):
         spec = FeatureSpec(key, rows.image_shape(column, place), "uint8", "image")
-        for _ in images_at(rows, place, column, spec).blocks() if thorough else ():
-            pass
+        try:
+            for _ in images_at(rows, place, column, spec).blocks() if thorough else ():
+                pass
+        except DatasetError as error:
+            findings.add(str(error).removeprefix(f"{rows.path}: {column}: "), column)
         return spec, Extent()
     values = rows.numbers(column, place)
     if defect := layout_defect(key, values.shape, values.dtype):
@@ -254,7 +269,7 @@ def _checked(
         findings.add(f"expected {place.steps} steps, found {len(values)}", column)
     if values.ndim == 4:
         return FeatureSpec(key, values.shape[1:], "uint8", "image"), Extent()
-    if defect := value_defect(values):
+    if defect := value_defect(_float32(values)):
         findings.add(defect, column)
     kind = "action" if key == ACTIONS else "state"
     return FeatureSpec(key, values.shape[1:], str(values.dtype), kind), Extent.of(

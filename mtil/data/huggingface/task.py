@@ -1,6 +1,7 @@
 """One task's episodes of a Hugging Face dataset."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,31 +42,41 @@ class RowsTask(TaskDemos):
     def _read(self, demos: Sequence[str], keys: Sequence[str]) -> Iterator[Episode]:
         for name in demos:
             with reading(self.path, name):
-                yield self._episode(name, self.places[self.demos.index(name)], keys)
+                yield self._episode(name, keys)
 
-    def _episode(self, demo: str, place: Place, keys: Sequence[str]) -> Episode:
+    def _episode(self, demo: str, keys: Sequence[str]) -> Episode:
         columns, present = self.rows.columns, self.rows.dataset.column_names
+        place = self.places[self.demos.index(demo)]
 
-        def numbers(name: str) -> np.ndarray:
-            try:
-                return self.rows.numbers(name, place).astype(np.float32)
-            except DatasetError as error:  # which does not know where it came from
-                raise DatasetError(f"{self.path}: {demo}: {name}: {error}") from None
+        def numbers(name: str, shape: Sequence[int]) -> np.ndarray:
+            with self._reading(demo, name):
+                return self.rows.numbers(name, place).astype(np.float32).reshape(place.steps, *shape)
 
         def signal(name: str, otherwise: np.ndarray) -> np.ndarray:
-            return numbers(name).reshape(place.steps) if name in present else otherwise.astype(np.float32)
+            return numbers(name, ()) if name in present else otherwise.astype(np.float32)
 
         def observed(key: str) -> np.ndarray:
             if self.observations[key].kind == "state":
-                return numbers(key)
-            return np.concatenate(list(images_at(self.rows, place, key, self.observations[key]).blocks()))
+                return numbers(key, self.observations[key].shape)
+            with self._reading(demo, key):
+                return np.concatenate(list(images_at(self.rows, place, key, self.observations[key]).blocks()))
 
         return Episode(
             observations={key: observed(key) for key in keys},
-            actions=numbers(columns.action),
+            actions=numbers(columns.action, self.action.shape),
             rewards=signal(columns.reward, np.zeros(place.steps)),
             dones=signal(columns.done, np.arange(place.steps) == place.steps - 1),
         )
+
+    @contextmanager
+    def _reading(self, demo: str, column: str) -> Iterator[None]:
+        """Names where an error is from, since what is read does not know."""
+        try:
+            with reading(self.path, column):
+                yield
+        except DatasetError as error:
+            told = str(error).removeprefix(f"{self.path}: ").removeprefix(f"{column}: ")
+            raise DatasetError(f"{self.path}: {demo}: {column}: {told}") from None
 
 
 def rows_task(sound: RowsSurvey) -> RowsTask:

@@ -117,7 +117,10 @@ def test_images_may_be_arrays() -> None:
 
 def test_each_step_has_an_episode() -> None:
     rows = [*plain(episodes=1), {**plain(episodes=1)[0], "episode_index": None}]
-    with pytest.raises(DatasetError, match="one: episode_index: expected an episode's number in each row, found none"):
+    with pytest.raises(DatasetError, match="one: episode_index: row 3: expected a value, found none"):
+        portions(Dataset.from_list(rows), 2).open(0)
+    rows[3] |= {"episode_index": 1, "frame_index": None}
+    with pytest.raises(DatasetError, match="one: frame_index: row 3: expected a value, found none"):
         portions(Dataset.from_list(rows), 2).open(0)
 
 
@@ -157,7 +160,9 @@ def test_a_stream_that_is_smaller_than_a_portion() -> None:
     expected = [{LIFT: (4, 5), PUSH: (3, 2)}, {LIFT: (5,), PUSH: (2,)}, {LIFT: (5,), PUSH: (2,)}]
     assert [lengths(found.open(number)) for number in range(3)] == expected
     assert lengths(portions(steps_of((4, 3, 5, 2), (0, 1, 0, 1)), 100, held_out=1).open(41)) == expected[1]
-    with pytest.raises(DatasetError, match="one: expected more episodes than are held out, found 4"):
+    with pytest.raises(
+        DatasetError, match=r"expected more episodes than are held out, found 4; data\.stream\.held_out"
+    ):
         portions(steps_of((4, 3, 5, 2), (0, 1, 0, 1)), 100, held_out=2).open(1)
 
 
@@ -166,9 +171,10 @@ def test_one_portion_at_a_time_is_on_the_disk(own_cache: Path) -> None:
     for number in range(4):
         found.open(number)
         assert len(list(own_cache.rglob("*.hdf5"))) == 2
-        assert len(list(own_cache.glob("*/*/"))) == 1
+        assert len(list(own_cache.glob("stream-*/*/"))) == 1
     other = portions(steps_of(LENGTHS, MIXED), 2)
     other.open(0)
+    assert len(list(own_cache.glob("stream-*/lock"))) == 2  # whoever makes another knows that these are in use
     assert len(list(own_cache.rglob("*.hdf5"))) == 4
     del other
     del found
