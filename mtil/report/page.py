@@ -12,6 +12,7 @@ from mtil.files import check_writable, replacing
 from mtil.report.commands import evaluation_command, training_command
 from mtil.report.controls import Controls, controls
 from mtil.report.curves import Curves, curves
+from mtil.report.elsewhere import Elsewhere, elsewhere
 from mtil.report.embeddings import Embeddings, embeddings
 from mtil.report.episodes import Episodes, Filming, episodes
 from mtil.report.films import films
@@ -32,6 +33,7 @@ class Page:
     headlines: Sequence[Headline]
     protocols: Sequence[str]
     success: Sequence[SuccessRow]
+    elsewhere: Sequence[Elsewhere]
     kinds: Sequence[Kinds]
     controls: Sequence[Controls]
     sentences: Sequence[Sentences]
@@ -78,6 +80,7 @@ def page(runs: Sequence[Run], *, count: int, filming: Filming = films) -> Page:
         headlines=[headline(subject) for subject in found],
         protocols=list(dict.fromkeys(_protocol(subject) for subject in found)),
         success=success,
+        elsewhere=[each for subject in found for each in elsewhere(subject)],
         kinds=[each for subject in found if (each := kinds(subject))],
         controls=[controls(subject, untold) for subject in found if subject.told],
         sentences=[each for subject in found for each in sentences(subject)],

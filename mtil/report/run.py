@@ -28,6 +28,7 @@ class Run:
         rephrased: Evaluations like it, but told in the sentences of another file, by that file.
         otherwise: Evaluations of the same weights at the same placements, told in other kinds of descriptor, or shown
             otherwise; the longest last.
+        elsewhere: Evaluations of the same weights in other suites, one in each.
         source: The file that `result` was read from.
         machines: What it was trained on: an entry for every start.
         policy: Its last; None where the checkpoint is gone.
@@ -42,6 +43,7 @@ class Run:
     controls: dict[Control, EvaluationResult] = field(default_factory=dict)
     rephrased: dict[str, EvaluationResult] = field(default_factory=dict)
     otherwise: tuple[EvaluationResult, ...] = ()
+    elsewhere: tuple[EvaluationResult, ...] = ()
     machines: tuple[dict[str, Any], ...] = ()
     policy: LoadedPolicy | None = None
 
@@ -77,7 +79,8 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
 def read_run(path: Path) -> Run:
     """Read a run directory.
 
-    Of several evaluations the report is about that of the latest step, and of those the one with the most episodes.
+    Of several evaluations the report is about that of the latest step, and of those in the run's own suite, if it was
+    evaluated there, the one with the most episodes.
 
     Raises:
         CheckpointError: There is no such directory, it holds no evaluation, or a file is damaged.
@@ -90,7 +93,10 @@ def read_run(path: Path) -> Run:
     plain = [(file, each) for file, each in results.items() if each.protocol.told_as_trained]
     if not plain:
         raise CheckpointError(f"{path}: has no evaluation to report; make one with: mtil evaluate {path}")
-    source, result = max(plain, key=lambda each: _weight(each[1], _told_by(config)))
+    own = [each for each in plain if each[1].protocol.suite == config.get("suite")]
+    last = max(each.protocol.step or -1 for _, each in plain)
+    newest = [each for each in own if (each[1].protocol.step or -1) == last]
+    source, result = max(newest or plain, key=lambda each: _weight(each[1], _told_by(config)))
     there = sorted((each for each in results.values() if _there(each, result)), key=lambda each: len(each.outcomes))
     alike = [each for each in there if _how(each) == _how(result)]
     return Run(
@@ -103,6 +109,7 @@ def read_run(path: Path) -> Run:
         controls={how.control: each for each in alike if (how := each.protocol).control and not how.instructions},
         rephrased={how.instructions: each for each in alike if (how := each.protocol).instructions and not how.control},
         otherwise=tuple(each for each in there if _how(each) != _how(result) and _plain(each)),
+        elsewhere=_elsewhere([each for _, each in plain], result, _told_by(config)),
         machines=_machines(path / "machines.yaml"),
         policy=load_policy(path) if (path / LAST).exists() else None,
     )
@@ -144,6 +151,17 @@ def _weight(result: EvaluationResult, kind: str | None) -> tuple[int, ...]:
     step = -1 if how.step is None else how.step
     usual = (how.untrained is None, how.condition == kind)
     return (step, *usual, len(result.tasks), len(result.outcomes), -how.seed)
+
+
+def _elsewhere(
+    results: Sequence[EvaluationResult], result: EvaluationResult, kind: str | None
+) -> tuple[EvaluationResult, ...]:
+    """The weightiest of each other suite, by suite."""
+    how, found = result.protocol, dict[str, EvaluationResult]()
+    for each in sorted(results, key=lambda each: _weight(each, kind)):
+        if each.protocol.suite != how.suite and (each.protocol.step, each.protocol.weights) == (how.step, how.weights):
+            found[each.protocol.suite] = each
+    return tuple(found[suite] for suite in sorted(found))
 
 
 def _there(result: EvaluationResult, other: EvaluationResult) -> bool:
