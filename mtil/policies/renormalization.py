@@ -80,7 +80,7 @@ def renormalized(
             continue
         key = _key_of(name, policy.spec)
         had, has = sides.had(key, normalizer), sides.has(key, normalizer)
-        kept = had if normalization == "keep" else had & ~has
+        kept = sides.knew(normalizer) & ~has | (had if normalization == "keep" else had & ~has)
         both = had & has & ~kept
         fresh = normalizer.shift.clone(), normalizer.scale.clone()
         if normalization == "extend":
@@ -122,6 +122,12 @@ class _Sides:
         for row, earlier in self._known.items():
             found[0][row], found[1][row] = shifts[earlier], scales[earlier]
         return found
+
+    def knew(self, normalizer: Normalizer) -> Bool[Tensor, "*M 1"]:
+        """Which embodiments the earlier policy knew, or that it knew all together."""
+        if normalizer.shift.dim() == 1:
+            return torch.tensor([True])
+        return torch.tensor([[row in self._known] for row in range(len(normalizer.shift))])
 
     def had(self, key: str, normalizer: Normalizer) -> Bool[Tensor, "*M D"]:
         """Which dimensions the earlier policy had data of: of each embodiment, or of all together."""

@@ -253,3 +253,11 @@ def test_how_much_is_taken_over_is_told_in_numbers(opposites: Path, millimetres:
         found = moved(source, data, how)
         assert (found.partly["action_normalizer.scale"], found.new["action_normalizer.scale"]) == (2, why)
     assert "action_normalizer.scale" not in moved(source, data, "keep").new
+
+
+def test_what_nobody_has_is_not_new(opposites: Path, millimetres: Path) -> None:
+    """Such as a state that a dataset lacks, whose place in its row is empty."""
+    keys = {"proprio": "my_proprio", "goal": None}
+    source = policy_of(module(mixture=[{"path": opposites}, {"path": millimetres, "keys": keys}]))
+    found = moved(source, module(path=millimetres, vocabulary=source.spec))
+    assert (dict(found.new), dict(found.partly)) == ({}, {})
