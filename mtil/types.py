@@ -4,7 +4,7 @@ Legend: T time steps of an episode, A action dimensions, D dimensions of a state
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -154,7 +154,7 @@ class Embodiment:
         name: Of the dataset.
         tasks: Names of its tasks.
         keys: By the policy's key of an observation that they have, the key in the dataset and in its simulator.
-        views: What the simulator has to show.
+        views: What the simulator has to show, of observations and goals.
         prefix: What the names of its tasks begin with that the simulator does not know.
     """
 
@@ -238,9 +238,10 @@ class DatasetSpec:
             DatasetError: As `embodiment` does.
         """
         own = self.embodiment(task)
-        return (
-            {feature.key: feature.key for feature in self.observations} if own is None else self.embodiments[own].keys
-        )
+        keys = {feature.key: feature.key for feature in self.observations}
+        keys = keys if own is None else self.embodiments[own].keys
+        sizes = {key: self.width(key, task) for key in keys if key in self.widths and task in self.task_names}
+        return {key: name for key, name in keys.items() if sizes.get(key) != 0}
 
     def simulated(self, task: str) -> str:
         """What a task is called in its simulator: as it is in its dataset."""
@@ -253,10 +254,21 @@ class DatasetSpec:
         Raises:
             DatasetError: As `embodiment` does.
         """
+        return self._taken(task, self.observations, self.keys(task))
+
+    def goal_views(self, task: str) -> tuple[CameraView, ...]:
+        """The same of the task's goals.
+
+        Raises:
+            DatasetError: As `embodiment` does.
+        """
+        return self._taken(task, self.goal, {feature.key: feature.key for feature in self.goal})
+
+    def _taken(self, task: str, features: Sequence[FeatureSpec], keys: Mapping[str, str]) -> tuple[CameraView, ...]:
         own = self.embodiment(task)
-        if own is not None:
-            return self.embodiments[own].views
-        return tuple(feature.camera for feature in self.observations if feature.camera is not None)
+        if own is None:
+            return tuple(feature.camera for feature in features if feature.camera is not None)
+        return tuple(view for view in self.embodiments[own].views if view.key in keys.values())
 
     def valid(self, feature: FeatureSpec) -> Bool[np.ndarray, "tasks D"]:
         """Which dimensions of a state or action each task has."""

@@ -6,19 +6,18 @@ Legend: T time steps.
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from mtil.data.config import DataConfig, DatasetConfig
 from mtil.data.formats import open_tasks
 from mtil.data.images import Blank, Images, Stamp
+from mtil.data.naming import name_of
 from mtil.data.scaling import with_image_size
 from mtil.data.selection import selected
 from mtil.data.survey import describe
 from mtil.data.task_demos import TaskDemos
 from mtil.errors import ConfigError, DatasetError, unknown
-from mtil.hub.names import on_hub
 from mtil.types import Embodiment, Episode, FeatureSpec, Task
 
 
@@ -134,21 +133,6 @@ def completed(members: Sequence[Member], used: Container[str], seen: Sequence[Fe
     return [replace(each, observations={**lacking, **each.observations}) for each in members]
 
 
-def name_of(dataset: DatasetConfig) -> str:
-    """What a dataset of a mixture is called."""
-    return dataset.name or called(dataset.path)
-
-
-def called(source: Path | Sequence[TaskDemos]) -> str:
-    """What a dataset is called: as its file or folder is, or as on the Hub, whatever its revision."""
-    if not isinstance(source, Path):
-        return "data"
-    name = on_hub(source)
-    if name is not None:
-        return name.repo.rpartition("/")[2]
-    return source.stem if source.suffix in (".hdf5", ".h5") else source.name
-
-
 def member(task: TaskDemos, dataset: str, keys: Mapping[str, str] | None = None, *, prefix: str = "") -> Member:
     """A task of a dataset, its observations under the policy's keys where these are others."""
     keys = {key: key for key in task.observations} if keys is None else keys
@@ -177,8 +161,8 @@ def _placed(
     candidates = (*called_so, *(each for each in known if not each.prefix))  # others' tasks have other names
     found = next((each for each in candidates if f"{each.prefix}{task.task.name}" in each.tasks), None)
     if found is None and called_so:
-        hint = f"data.mixture in place of data.path can give them a name of their own, or name {dataset!r} if they are "
-        raise DatasetError(f"{task.path}: the policy knows other data by the name {dataset!r}; {hint}its")
+        hint = f"another name tells them apart (in data.mixture or data.stream), or name: {dataset!r} if they are its"
+        raise DatasetError(f"{task.path}: the policy knows other data by the name {dataset!r}; {hint}")
     keys = {key: key for key in wanted or task.observations} if found is None else dict(found.keys)
     for own in keys.values():
         if own not in task.observations:
@@ -201,19 +185,34 @@ def _check_alike(task: Member, earlier: Embodiment | None, keys: Sequence[str]) 
         )
 
 
-def embodiments(tasks: Sequence[TaskDemos], keys: Sequence[str]) -> tuple[Embodiment, ...]:
+def _check_shown_alike(task: Member, own: Embodiment, earlier: Embodiment | None) -> None:
+    """All tasks of a dataset are shown by the same cameras."""
+    odd = [] if earlier is None else [view for view in own.views if view not in earlier.views]
+    if odd or (earlier is not None and len(own.views) != len(earlier.views)):
+        raise DatasetError(
+            f"{task.path}: expected the views that {own.tasks[0]!r} of dataset {own.name!r} has, found others "
+            f"({', '.join(map(str, odd)) or 'fewer'}); another name in data.mixture tells datasets apart"
+        )
+
+
+def embodiments(tasks: Sequence[TaskDemos], keys: Sequence[str], goals: Sequence[str] = ()) -> tuple[Embodiment, ...]:
     """What each dataset has of its own, in the order in which they come; none if there is no telling datasets apart.
 
     Args:
         tasks: All tasks.
         keys: Observations that a policy sees.
+        goals: What its goals are made of.
+
+    Raises:
+        DatasetError: Tasks of one dataset differ in what they have, or in what their images show.
     """
     members = [task for task in tasks if isinstance(task, Member)]
     found = {}
     for each in members:
-        _check_alike(each, found.get(each.dataset), keys)
+        earlier = found.get(each.dataset)
+        _check_alike(each, earlier, keys)
         own = [task for task in members if task.dataset == each.dataset]
-        views = [each.observations[key].camera for key in keys if key in each.keys]
+        views = [each.observations[key].camera for key in dict.fromkeys((*keys, *goals)) if key in each.keys]
         found[each.dataset] = Embodiment(
             name=each.dataset,
             tasks=tuple(task.task.name for task in own),
@@ -221,6 +220,7 @@ def embodiments(tasks: Sequence[TaskDemos], keys: Sequence[str]) -> tuple[Embodi
             views=tuple(view for view in views if view is not None),
             prefix=each.prefix,
         )
+        _check_shown_alike(each, found[each.dataset], earlier)
     return tuple(found.values())
 
 

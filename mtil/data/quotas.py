@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from mtil.data.config import DataConfig, StratifiedSampling, UniformSampling
-from mtil.data.mixture import name_of
+from mtil.data.naming import name_of
 from mtil.data.store import DemoStore
 from mtil.errors import ConfigError, unknown
 

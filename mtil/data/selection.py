@@ -1,10 +1,11 @@
 """What of the demonstrations is asked for: which files, and which of their keys; each checked to be in every file."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mtil.data.config import ClipsConfig, GoalsConfig, StatedGoal
+from mtil.data.survey import describe
 from mtil.data.task_demos import TaskDemos
 from mtil.errors import DatasetError, unknown
 from mtil.types import FeatureSpec
@@ -31,6 +32,18 @@ def others_than(new: Sequence[TaskDemos], chosen: Sequence[TaskDemos], where: Pa
         found = ", ".join(file.task.name for file in chosen)
         raise DatasetError(f"{where}: data.rehearsal: expected tasks that data.path has not, found {found}")
     return others
+
+
+def check_shown_alike(new: Sequence[TaskDemos], rehearsed: Sequence[TaskDemos], used: Container[str]) -> None:
+    """Images of what is rehearsed show what those of the new tasks show."""
+    for file in rehearsed:
+        for key, found in file.observations.items():
+            expected = new[0].observations.get(key, found)
+            if key in used and found.kind == "image" and found != expected:
+                raise DatasetError(
+                    f"{file.path}: {key}: expected {describe(expected)} as in {new[0].path}, found {describe(found)}; "
+                    "data.mixture takes data that are seen otherwise"
+                )
 
 
 def asked_for(

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from mtil.data.config import DataConfig, StreamConfig
+from mtil.data.config import DataConfig
+from mtil.data.huggingface.config import StreamConfig
 from mtil.data.huggingface.streaming import HELD_OUT
 from mtil.data.store import DemoStore
 from mtil.errors import DatasetError, unknown

@@ -18,9 +18,20 @@ from mtil.data.defects import ACTIONS
 from mtil.data.formats import open_tasks
 from mtil.data.frames import Frames
 from mtil.data.huggingface.streaming import Portions
-from mtil.data.mixture import Member, called, completed, embodiments, mixed, placed
+from mtil.data.mixture import Member, completed, embodiments, mixed, placed
+from mtil.data.naming import called, streamed_name
 from mtil.data.scaling import with_image_size
-from mtil.data.selection import asked_for, clip_frame, goal_space, keys_of, others_than, selected, targets_of, widest
+from mtil.data.selection import (
+    asked_for,
+    check_shown_alike,
+    clip_frame,
+    goal_space,
+    keys_of,
+    others_than,
+    selected,
+    targets_of,
+    widest,
+)
 from mtil.data.statistics import FeatureStatistics, feature_statistics, stacked
 from mtil.data.task_demos import TaskDemos
 from mtil.data.vocabulary import joined, known_embodiments
@@ -70,6 +81,7 @@ class DemoStore:
         decoding: Decoding = "once",
         image_size: int | None = None,
         vocabulary: DatasetSpec | None = None,
+        name: str | None = None,
     ) -> "DemoStore":
         """Read demonstrations.
 
@@ -84,6 +96,7 @@ class DemoStore:
             decoding: When to decode images that cannot be mapped.
             image_size: Height and width that images are scaled to; None: as they are.
             vocabulary: Of earlier tasks, which those found join; there need be no demonstrations of them.
+            name: What the dataset is called, where an earlier policy knows several; None: as its file or folder.
 
         Raises:
             DatasetError: The demonstrations have a defect, or lack a key or task asked for, or nothing is.
@@ -91,15 +104,19 @@ class DemoStore:
         opened = open_tasks(source) if isinstance(source, Path) else list(source)
         seen = () if vocabulary is None else vocabulary.observations
         place = _placing(opened, vocabulary, keys, image_size)
-        new = place(selected(opened, tasks, option="tasks"), called(source))
+        name = name or (called(source) if isinstance(source, Path) else "data")
+        new = place(selected(opened, tasks, option="tasks"), name)
         rehearsed: list[TaskDemos] = []
         if rehearsal is not None:
             chosen = selected(open_tasks(rehearsal.path), rehearsal.tasks, option="rehearsal.tasks")
             rehearsed = others_than(new, place(chosen, called(rehearsal.path)), rehearsal.path)
         files: Sequence[TaskDemos] = [*new, *rehearsed]
+        used = asked_for(keys, targets, clips, goals, files)
         members = [file for file in files if isinstance(file, Member)]
         if members:
-            files = completed(members, asked_for(keys, targets, clips, goals, members), seen)
+            files = completed(members, used, seen)
+        else:
+            check_shown_alike(new, rehearsed, used)
         space, stated = goal_space(files, goals)
         found = _spec(files, keys_of(files, keys), targets_of(files, targets), clip_frame(files, clips), space)
         spec = found if vocabulary is None else joined(vocabulary, found)
@@ -154,6 +171,7 @@ class DemoStore:
             decoding=config.decoding,
             image_size=config.image_size,
             vocabulary=vocabulary,
+            name=None if config.stream is None else streamed_name(config.stream),
         )
 
     def valid(self, key: str) -> Bool[Tensor, "tasks _"]:
@@ -205,7 +223,7 @@ def _spec(
     per_task = {key: [file.observations[key] for file in files] for key in (*keys, *targets, *goal)} | {
         ACTIONS: [file.action for file in files]
     }
-    own = embodiments(files, keys)
+    own = embodiments(files, keys, goal)
     wide = {key: widest(features) for key, features in per_task.items()}
     if own:  # which camera took an image differs
         wide = {key: replace(feature, camera=None) for key, feature in wide.items()}

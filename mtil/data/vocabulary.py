@@ -58,7 +58,7 @@ def _joined_embodiments(earlier: DatasetSpec, data: DatasetSpec) -> tuple[Embodi
     """The earlier ones in their order, then those that are new."""
     if not earlier.embodiments and not data.embodiments:
         return ()
-    seen = {feature.key for feature in data.observations}
+    seen, goals = {feature.key for feature in data.observations}, [feature.key for feature in data.goal]
     both = seen & {feature.key for feature in earlier.observations}
     found, new = {}, {each.name: each for each in data.embodiments}
     for each in known_embodiments(earlier):
@@ -67,7 +67,7 @@ def _joined_embodiments(earlier: DatasetSpec, data: DatasetSpec) -> tuple[Embodi
         _check_owned(each, data.embodiments)
         kept = tuple(task for task in each.tasks if task not in data.task_names)
         keys = {key: name for key, name in own.keys.items() if key in seen}
-        views = tuple(view for view in own.views if view.key in keys.values())
+        views = tuple(view for view in own.views if view.key in (*keys.values(), *goals))
         tasks = (*kept, *(own.tasks if own is not each else ()))
         found[each.name] = replace(own, tasks=tasks, keys=keys, views=views)
     return tuple((new | found)[name] for name in dict.fromkeys([*found, *new]))
@@ -90,6 +90,11 @@ def _check_called_alike(earlier: Embodiment, now: Embodiment, keys: Collection[s
     if now.prefix != earlier.prefix:
         expected = f"expected prefix {earlier.prefix!r} as the policy knows this dataset, found {now.prefix!r}"
         raise DatasetError(f"dataset {now.name!r}: {expected}; {hint}")
+    shown = {view.key: view for view in earlier.views}
+    for view in now.views:
+        if shown.get(view.key, view) != view:
+            expected = f"expected {shown[view.key]} as the policy knows this dataset, found {view}"
+            raise DatasetError(f"dataset {now.name!r}: {view.key}: {expected}; {hint}")
     for key in sorted(keys):
         was, found = (each.keys.get(key) for each in (earlier, now))
         if was != found:

@@ -91,7 +91,7 @@ class _Source:
         """
         if task != self._task:
             space = self._policy.spec.goal
-            views = [feature.camera for feature in space if feature.camera is not None]
+            views = self._policy.spec.goal_views(task)
             keys = [feature.key for feature in space]
             self._task = task
             self._reached = self._simulator.goals(self._called(task), self._starts(), keys=keys, views=views)

@@ -6,8 +6,9 @@ from contextlib import closing
 
 import gymnasium
 
+from mtil.errors import SimulatorError
 from mtil.sim.base import Simulator
-from mtil.types import DatasetSpec
+from mtil.types import CameraView, DatasetSpec
 
 
 def residents(spec: DatasetSpec, simulator: Simulator) -> list[str]:
@@ -35,25 +36,40 @@ def ordered(tasks: Sequence[str], spec: DatasetSpec, simulator: Simulator) -> li
 
 
 def missing(spec: DatasetSpec, simulator: Simulator, task: str) -> str | None:
-    """What a suite does not show of a task that the policy is to see: a state, or an image that it knows no view of.
+    """What a suite does not show of a task that the policy is to see: a state, or an image that no camera there takes.
 
     Args:
         spec: Of the policy.
         simulator: The suite, which has a task of that name.
         task: The policy's name for it.
     """
+    views = spec.views(task)
+    for view in views:
+        if not _takes(simulator, spec.simulated(task), view):
+            return view.key
     with closing(simulator.make(spec.simulated(task))) as env:
         space = env.observation_space
     if not isinstance(space, gymnasium.spaces.Dict):
         return None
-    keys, views = spec.keys(task), [view.key for view in spec.views(task)]
+    keys, taken = spec.keys(task), [view.key for view in views]
     for feature in (feature for feature in spec.observations if feature.key in keys):
         own = keys[feature.key]
         shape = space[own].shape if own in space.spaces else None
         if feature.kind == "image":
-            is_shown = own in views or shape is not None
+            is_shown = own in taken or shape is not None
         else:
             is_shown = shape == (spec.width(feature.key, task),)
         if not is_shown:
             return own
     return None
+
+
+def _takes(simulator: Simulator, task: str, view: CameraView) -> bool:
+    """Whether a suite has the camera of a view."""
+    try:
+        simulator.make(task, views=(view,)).close()
+    except SimulatorError as error:
+        if repr(view.camera) in str(error):
+            return False
+        raise
+    return True

@@ -50,8 +50,9 @@ def normalizers_of(policy: Policy) -> dict[str, Normalizer]:
 def renormalized(
     policy: Policy,
     state: State,
-    before: DatasetSpec,
+    source: Policy,
     *,
+    joined: bool,
     normalization: Normalization,
     shown: Collection[str],
     actions: FeatureStatistics,
@@ -64,7 +65,8 @@ def renormalized(
     Args:
         policy: Fitted to the data.
         state: The earlier policy's, under the names of now, or a part of it.
-        before: What the earlier policy was made for.
+        source: The earlier policy.
+        joined: Whether the vocabulary holds the earlier one's; otherwise features of other sizes are others.
         normalization: Of what is in both.
         shown: Names of the tasks that there are demonstrations of.
         actions: Statistics of the data's, of each embodiment where there are several.
@@ -73,7 +75,7 @@ def renormalized(
         By name, what the earlier policy has a say in.
     """
     found: dict[str, Renormalized] = {}
-    sides = _Sides(policy.spec, before, frozenset(shown))
+    sides = _Sides(policy.spec, source.spec, frozenset(shown), joined)
     for name, normalizer in normalizers_of(policy).items():
         old = sides.aligned(state, name, normalizer)
         if old is None:
@@ -89,7 +91,7 @@ def renormalized(
             values: Tensor = getattr(normalizer, part)
             values.copy_(earlier.where(kept, values.where(both, new)))
             found[f"{name}.{part}"] = Renormalized(values.clone(), int(kept.sum()), _FITTED[normalization])
-    return found | _range(policy, state, sides, actions, normalization)
+    return found | _range(policy, state, source.state_dict(), sides, actions, normalization)
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,13 @@ class _Sides:
         now: What the policy is made for.
         before: What the earlier one was.
         shown: Names of the tasks that there are demonstrations of.
+        joined: Whether what the policy is made for holds what the earlier one was made for.
     """
 
     now: DatasetSpec
     before: DatasetSpec
     shown: frozenset[str]
+    joined: bool
 
     def aligned(
         self, state: State, name: str, normalizer: Normalizer
@@ -115,6 +119,8 @@ class _Sides:
         if shift is None or scale is None or (shift.dim() == 2 and not apart) or (apart and not self._known):
             return None
         width = normalizer.shift.shape[-1]
+        if shift.shape[-1] != width and not self.joined:
+            return None
         shifts, scales = _rows(shift, width, 0.0), _rows(scale, width, 1.0)
         if not apart:
             return shifts[0], scales[0]
@@ -148,38 +154,43 @@ class _Sides:
 
 
 def _range(
-    policy: Policy, state: State, sides: _Sides, actions: FeatureStatistics, normalization: Normalization
+    policy: Policy,
+    state: State,
+    whole: State,
+    sides: _Sides,
+    actions: FeatureStatistics,
+    normalization: Normalization,
 ) -> dict[str, Renormalized]:
     """The range of a head that has one, to hold what all embodiments do, each in units of its own as they are now."""
     head, normalizer = policy.head, policy.action_normalizer
     if not isinstance(head, DiscretisedHead):
         return {}
     low, high = state.get("head.low"), state.get("head.high")
-    old, key = sides.aligned(state, _ACTIONS, normalizer), policy.spec.action.key
-    if low is not None and old is None:
+    if low is not None and f"{_ACTIONS}.shift" not in state and normalization == "keep":
         return {}  # the head alone is taken over, with its range
+    old, key = sides.aligned(whole, _ACTIONS, normalizer), policy.spec.action.key
     had, has = sides.had(key, normalizer), sides.has(key, normalizer)
-    had &= torch.tensor(low is not None)
+    had &= torch.tensor(low is not None and old is not None)
     earlier = had & ~has if normalization == "recompute" else had
     data = has & ~had if normalization == "keep" else has
     ends = [(end - normalizer.shift) / normalizer.scale for end in (actions.low, actions.high)]
     reach = [end.where(data, sign * torch.inf) for sign, end in zip((1, -1), ends, strict=True)]
     if low is not None and high is not None and old is not None:
         same = (old[0] == normalizer.shift) & (old[1] == normalizer.scale)
-        for which, end in enumerate((low, high)):
+        for which, (end, widest) in enumerate(zip((low, high), (torch.minimum, torch.maximum), strict=True)):
             moved = (end * old[1] + old[0] - normalizer.shift) / normalizer.scale
-            reached = end.where(same, moved).where(earlier, reach[which])
-            reach[which] = torch.minimum(reached, reach[which]) if which == 0 else torch.maximum(reached, reach[which])
+            reach[which] = widest(reach[which], end.where(same, moved).where(earlier, reach[which]))
     least, greatest = reach[0].reshape(-1, len(head.low)).amin(0), reach[1].reshape(-1, len(head.low)).amax(0)
     known = least <= greatest
     head.fit(least.where(known, head.low), greatest.where(known, head.high))
     if low is None or high is None:
         return {}
-    now = {"head.low": (head.low, low), "head.high": (head.high, high)}
-    return {
-        name: Renormalized(end.clone(), int((end == was).sum()), _FITTED[normalization])
-        for name, (end, was) in now.items()
-    }
+    kept = (least == low) & (greatest == high)
+    head.low.copy_(low.where(kept, head.low))  # to the bit
+    head.high.copy_(high.where(kept, head.high))
+    taken = int((kept & ~(data & had).reshape(-1, len(low)).any(0)).sum())
+    now = {"head.low": head.low, "head.high": head.high}
+    return {name: Renormalized(end.clone(), taken, _FITTED[normalization]) for name, end in now.items()}
 
 
 def _key_of(normalizer: str, spec: DatasetSpec) -> str:

@@ -85,7 +85,9 @@ def transfer(
     state = with_base_layers(_inherited(policy, state, source.spec), policy)
     units = [f"{name}.{part}" for name in normalizers_of(policy) for part in ("shift", "scale")]
     actions = (own or statistics)[spec.action.key]
-    numbers = renormalized(policy, state, source.spec, normalization=normalization, shown=shown, actions=actions)
+    numbers = renormalized(
+        policy, state, source, joined=parts is None, normalization=normalization, shown=shown, actions=actions
+    )
     given = {name: tensor for name, tensor in state.items() if name not in units}
     given |= {name: each.values for name, each in numbers.items()}
     mine, taken, new, partly = policy.state_dict(), {}, {}, {}
@@ -93,6 +95,8 @@ def transfer(
         why = "not asked for" if name in left else _why_new(name, tensor, given, replaced)
         if why is None and name in numbers and numbers[name].taken < tensor.numel():
             why, partly[name] = numbers[name].why, numbers[name].taken
+        if why is None and name.startswith(f"{TASKS}one_hot.") and (joining := _joining(source.spec, spec)):
+            why, partly[name] = "tasks that are new", tensor.numel() * (len(spec.tasks) - joining) // len(spec.tasks)
         if why is None or partly.get(name):
             taken[name] = given[name]
         if why is not None:
@@ -164,6 +168,11 @@ def _inherited(policy: Policy, state: State, before: DatasetSpec) -> dict[str, T
             own = policy.task_encoders[kind].inherit(part, before)
             found |= {f"{TASKS}{kind}.{name}": tensor for name, tensor in own.items()}
     return found
+
+
+def _joining(before: DatasetSpec, now: DatasetSpec) -> int:
+    """How many tasks are new."""
+    return len(set(now.task_names) - set(before.task_names))
 
 
 def _why_new(name: str, tensor: Tensor, state: State, replaced: Mapping[str, str]) -> str | None:

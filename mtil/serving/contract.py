@@ -77,7 +77,7 @@ class Contract:
         kind = self.kind(reset)
         differ = len(self._spec.embodiments) > 1 or any(len(set(each)) > 1 for each in self._spec.widths.values())
         if reset.task is None and differ:
-            raise ServingError(f"task: expected a name, since tasks differ in size; valid: {self._names}")
+            raise ServingError(f"task: expected a name, since tasks differ in size or dataset; valid: {self._names}")
         if reset.task is not None and reset.task not in self._spec.task_names:
             raise ServingError(unknown("task", reset.task, self._spec.task_names))
         if kind not in self.shown:

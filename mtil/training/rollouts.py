@@ -58,7 +58,7 @@ class Rollouts(Callback):
         if not self._tasks:
             known = ", ".join(spec.task_names)
             raise SimulatorError(f"{suite}: none of the tasks to be trained ({known}) is in this suite")
-        for task in {spec.embodiment(task): task for task in self._tasks}.values():
+        for task in {(spec.embodiment(task), *spec.keys(task)): task for task in self._tasks}.values():
             if lacking := missing(spec, load(suite), task):
                 hint = "trainer.rollout_every=null rolls nothing out"
                 raise SimulatorError(f"{suite}: {task}: the policy is to see {lacking!r}, which is not shown; {hint}")

@@ -91,6 +91,10 @@ def _joining(before: DatasetSpec, tasks: Sequence[str], data: DemoDataModule) ->
     yield f"which knows {len(before.tasks)} tasks; new: {', '.join(new) or 'none'}"
     if again:
         yield f"with demonstrations of its own {', '.join(again)}"
+    cameras = {feature.key: feature.camera for feature in data.store.spec.observations if feature.camera}
+    for feature in before.observations:
+        if feature.camera not in (None, cameras.get(feature.key, feature.camera)):
+            yield f"{feature.key} shows something else than it did: {cameras[feature.key]}, not {feature.camera}"
     if data.store.rehearsed:
         yield f"{len(data.store.rehearsed)} are rehearsed"
     without = len(set(before.task_names) - set(tasks))

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
 from mtil.data.vocabulary import joined
-from mtil.types import DatasetSpec, FeatureSpec, Task
+from mtil.errors import DatasetError
+from mtil.types import CameraView, DatasetSpec, Embodiment, FeatureSpec, Task
 
 
 def spec(tasks: dict[str, tuple[str, ...]], *, state: dict[str, int], action: dict[str, int]) -> DatasetSpec:
@@ -39,3 +42,33 @@ def test_earlier_tasks_lack_what_only_new_data_have() -> None:
     assert [feature.key for feature in found.observations] == ["force"]
     assert found.widths == {"force": (0, 3), "actions": (2, 2)}
     assert not found.valid(found.observations[0])[0].any()
+    assert (found.keys("push"), found.keys("lift")) == ({}, {"force": "force"})
+
+
+def seen(*views: CameraView, task: str = "push") -> DatasetSpec:
+    """A dataset of one task among others, seen by these."""
+    images = [FeatureSpec(view.key, (8, 8, 3), "uint8", "image", scaled=True) for view in views]
+    keys = {"proprio": "proprio"} | {image.key: image.key for image in images}
+    own = Embodiment("arm", (task,), keys, views)
+    alone = spec({task: ()}, state={task: 4}, action={task: 2})
+    return replace(alone, observations=(*alone.observations, *images), embodiments=(own,))
+
+
+def test_a_dataset_is_shown_as_the_policy_knows_it() -> None:
+    """No task is shown another's picture."""
+    top, cropped = CameraView("top", 16), CameraView("top", 16, (0.5, 0.5, 1.0, 1.0))
+    found = joined(seen(top), seen(top, task="lift"))
+    assert found.views("push") == found.views("lift") == (top,)
+    with pytest.raises(DatasetError, match=r"dataset 'arm': top_image: expected .*crop=None.*, found .*crop=\(0\.5"):
+        joined(seen(top), seen(cropped, task="lift"))
+
+
+def test_goals_are_seen_by_views_of_their_own() -> None:
+    top, front = CameraView("top", 16), CameraView("front", 16)
+    data = seen(top, front)
+    goal = data.observations[-1]
+    (own,) = data.embodiments
+    keys = {key: name for key, name in own.keys.items() if key != goal.key}
+    data = replace(data, observations=data.observations[:-1], goal=(goal,), embodiments=(replace(own, keys=keys),))
+    for found in (data, joined(seen(top, task="lift"), data)):
+        assert (found.views("push"), found.goal_views("push")) == ((top,), (front,))

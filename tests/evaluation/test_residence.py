@@ -86,6 +86,8 @@ def test_a_policy_of_images_lives_where_they_can_be_taken(apprentice: Policy, to
     spec = replace(spec, observations=(image,), embodiments=(one, other))
     assert residents(spec, load(toy_suite)) == ["near", "far"]
     assert missing(spec, load(toy_suite), "b-far") == "my_image"
+    elsewhere = replace(other, keys={"seen": "front_image"}, views=(CameraView("front", 16),))
+    assert missing(replace(spec, embodiments=(one, elsewhere)), load(toy_suite), "b-far") == "front_image"
     other = replace(other, keys={"seen": "top_image"}, views=(CameraView("top", 24),))
     spec = replace(spec, embodiments=(one, other))
     assert residents(spec, load(toy_suite)) == ["near", "far", "b-far"]

@@ -261,3 +261,40 @@ def test_what_nobody_has_is_not_new(opposites: Path, millimetres: Path) -> None:
     source = policy_of(module(mixture=[{"path": opposites}, {"path": millimetres, "keys": keys}]))
     found = moved(source, module(path=millimetres, vocabulary=source.spec))
     assert (dict(found.new), dict(found.partly)) == ({}, {})
+
+
+def test_of_a_part_features_of_another_size_are_others(mixed: Path) -> None:
+    """Where the vocabularies are not joined, nobody knows which of its dimensions would be which."""
+    source = policy_of(module(path=mixed, tasks=["wide"]))
+    data = module(path=mixed, tasks=["narrow"])
+    fresh, found = policy_of(data), moved(source, data, parts=["action_normalizer.*"])
+    assert torch.equal(found.policy.action_normalizer.shift, fresh.action_normalizer.shift)
+    assert found.new.keys() >= {"action_normalizer.shift", "action_normalizer.scale"}
+    assert found.taken == ()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_range_that_is_kept_is_kept_to_the_bit(opposites: Path, newcomers: Path, seed: int) -> None:
+    source = policy_of(module(path=opposites), head=HEADS[-1], normalization={"actions": "mean_std"})
+    torch.manual_seed(seed)
+    low = -2 - torch.rand(2)
+    source.head.fit(low, low + 5 * torch.rand(2))  # pyright: ignore[reportAttributeAccessIssue]
+    found = moved(source, module(path=newcomers, vocabulary=source.spec))
+    assert all(torch.equal(source.head.get_buffer(end), found.policy.head.get_buffer(end)) for end in ("low", "high"))
+    assert found.new.keys().isdisjoint(("head.low", "head.high"))
+
+
+def test_the_range_of_a_head_alone_follows_the_normalisation_asked_for(opposites: Path, millimetres: Path) -> None:
+    """Of which the bins are taken over, into new units."""
+    source = policy_of(module(path=opposites), head=HEADS[-1])
+    data = module(path=millimetres)
+    fresh = policy_of(data, head=HEADS[-1])
+    cases: list[tuple[Normalization, Policy]] = [("keep", source), ("recompute", fresh)]
+    for how, expected in cases:
+        found = moved(source, data, how, parts=["head.*"]).policy
+        assert torch.equal(found.head.get_buffer("low"), expected.head.get_buffer("low"))
+    found = moved(source, data, "extend", parts=["head.*"]).policy
+    reach = found.action_normalizer.inverse(torch.stack([found.head.get_buffer("low"), found.head.get_buffer("high")]))
+    actions = [each.statistics["actions"] for each in (module(path=opposites), data)]
+    torch.testing.assert_close(reach[0], torch.stack([each.low for each in actions]).amin(0), atol=1, rtol=1e-3)
+    torch.testing.assert_close(reach[1], torch.stack([each.high for each in actions]).amax(0), atol=1, rtol=1e-3)

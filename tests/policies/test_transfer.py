@@ -25,6 +25,7 @@ SMALL: dict[str, Any] = {
     "trunk": {"width": 16, "depth": 1},
 }
 HEAD = "head._projection._linear.weight"
+ONE_HOT = "task_encoders._encoders.one_hot.embedding.weight"
 
 
 def data_of(path: Path, *, vocabulary: DatasetSpec | None = None, **config: Any) -> DemoDataModule:
@@ -84,7 +85,8 @@ def test_what_it_knew_it_still_does(opposites: Path, newcomers: Path, trunk: dic
     source = policy_of(data_of(opposites), **parts)
     found = moved(source, newcomers, config=parts)
     assert found.policy.spec.task_names == ["left", "right", "around"]
-    assert (dict(found.new), found.unused) == ({}, ())
+    assert (dict(found.new), found.unused) == ({ONE_HOT: "tasks that are new"}, ())
+    assert found.partly == {ONE_HOT: 2 * 8}
     for task in ("left", "right"):
         assert torch.equal(actions(found.policy, newcomers, task), actions(source, newcomers, task))
     assert not torch.equal(actions(found.policy, newcomers, "around"), actions(source, newcomers, "right"))

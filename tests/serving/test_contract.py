@@ -80,7 +80,7 @@ def test_what_the_policy_is_told(policy: Policy, asked: dict[str, str], kind: st
 @pytest.mark.parametrize(
     ("asked", "error", "message"),
     [
-        ({}, ServingError, "task: expected a name, since tasks differ in size; valid: narrow, wide"),
+        ({}, ServingError, "task: expected a name, since tasks differ in size or dataset; valid: narrow, wide"),
         ({"task": "wid"}, ServingError, "unknown task 'wid'; did you mean 'wide'"),
         ({"task": "wide", "kind": "goal"}, CheckpointError, "unknown condition for this policy 'goal'; valid: one_hot"),
         ({"task": "wide", "kind": "one_hot", "words": "go"}, ServingError, "words: expected none, .*, found 'go'"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -27,7 +28,7 @@ from mtil.training.config import ExperimentConfig
 from mtil.training.diagnosis import diagnose
 from mtil.training.experiment import train
 from mtil.training.finetune import finetuning
-from mtil.types import FeatureSpec, Task
+from mtil.types import Episode, FeatureSpec, Task
 
 MakeConfig = Callable[..., ExperimentConfig]
 QUICK = [
@@ -91,6 +92,38 @@ def test_the_size_that_images_were_scaled_to_stays(base: Path, newcomers: Path, 
     spec = replace(policy.spec, observations=(*policy.spec.observations, image))
     Policy(policy.config, spec, state=policy.state_dict()).save_pretrained(tmp_path / "export", suite=None)
     assert finetuning(tmp_path / "export", newcomers).data.image_size == 16
+
+
+def test_what_is_seen_otherwise_is_told_or_refused(make_config: MakeConfig, tmp_path: Path) -> None:
+    """A camera that shows another part of what it sees than it did: of new tasks, and of those that are rehearsed."""
+    whole = watched(tmp_path / "whole", "near", crop=None)
+    part = watched(tmp_path / "part", "far", crop=[0.5, 0.5, 1, 1])
+    seeing = {"image_encoder": {"channels": [16], "keypoints": 4}, "chunk": 2}
+    short = {"max_steps": 2, "validate_every": 2}
+    data = {"observations": ["top_image"], "validation_fraction": 0}
+    start(make_config(whole, data=data, policy=seeing, trainer=short), tmp_path / "base")
+    quick = [*QUICK, "trainer.max_steps=2", "trainer.validate_every=2"]
+    said = start(finetuning(tmp_path / "base", part, quick), tmp_path / "run")
+    assert "top_image shows something else than it did: CameraView(camera='top', size=16, crop=(0.5" in said
+    with pytest.raises(
+        DatasetError, match=r"near.hdf5: top_image: expected image .*within \(0\.5.*, found image"
+    ):
+        start(finetuning(tmp_path / "base", part, [*quick, f"data.rehearsal.path={whole}"]), tmp_path / "other")
+
+
+def watched(folder: Path, task: str, *, crop: list[float] | None) -> Path:
+    """A task seen by a camera."""
+    crops = {} if crop is None else {"camera_crops": {"top": crop}}
+    cameras = {"camera_names": ["top"], "camera_heights": [16], "camera_widths": [16], **crops}
+    episode = Episode(
+        observations={"top_image": np.zeros((6, 16, 16, 3), np.uint8)},
+        actions=np.zeros((6, 2), np.float32),
+        rewards=np.zeros(6, np.float32),
+        dones=np.arange(6) == 5,
+    )
+    env_args = {"env_name": task, "type": 2, "env_kwargs": cameras}
+    write_task(folder / f"{task}.hdf5", Task(task), [episode] * 2, env_args=env_args)
+    return folder
 
 
 def test_what_a_stream_has_no_use_for_is_not_carried_over(base: Path, newcomers: Path) -> None:

@@ -14,9 +14,9 @@ import pyarrow as pa
 from jaxtyping import Int, Shaped, UInt8
 
 from mtil.data.cache import digest
-from mtil.data.config import ColumnsConfig
 from mtil.data.defects import reading
 from mtil.data.huggingface.arrays import dense, lists_of, picture_bytes
+from mtil.data.huggingface.config import ColumnsConfig
 from mtil.data.images import Encoded, Stamp
 from mtil.data.pictures import decoded, picture_shape
 from mtil.errors import DatasetError

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtil.data.config import ColumnsConfig
 from mtil.data.defects import Findings, reading
+from mtil.data.huggingface.config import ColumnsConfig
 from mtil.data.huggingface.survey import RowsSurvey, survey
 from mtil.data.huggingface.task import RowsTask, rows_task
 from mtil.data.survey import conflicts, refuse

@@ -9,18 +9,18 @@ import itertools
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
 
-from mtil.data.config import ColumnsConfig, StreamConfig
 from mtil.data.defects import reading
 from mtil.data.formats import open_tasks
 from mtil.data.hdf5.writing import write_task
 from mtil.data.huggingface.arrays import one_each
+from mtil.data.huggingface.config import ColumnsConfig, StreamConfig
 from mtil.data.huggingface.saved import tasks_of
 from mtil.data.huggingface.sources import streams_of
 from mtil.data.scaling import with_image_size
@@ -275,9 +275,10 @@ def _dataset(episodes: Sequence[pa.Table], columns: ColumnsConfig, features: "Fe
 
 
 def _lay_down(path: Path, demonstrations: Sequence[TaskDemos], *, held_out: int) -> None:
-    """Write a task's demonstrations of all streams; of each stream, the first are held out."""
+    """Write a task's demonstrations of all streams, told in the words of all; of each, the first are held out."""
     first, names = demonstrations[0], itertools.count()
+    words = dict.fromkeys(itertools.chain.from_iterable(each.task.instructions for each in demonstrations))
     own = [[next(names) for _ in each.demos] for each in demonstrations]
     masks = {HELD_OUT: [index for indices in own for index in indices[:held_out]]} if held_out else {}
     episodes = (episode for each in demonstrations for episode in each.episodes())
-    write_task(path, first.task, episodes, env_args=first.env_args, masks=masks)
+    write_task(path, replace(first.task, instructions=tuple(words)), episodes, env_args=first.env_args, masks=masks)

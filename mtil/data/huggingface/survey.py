@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Shaped
 
-from mtil.data.config import ColumnsConfig
 from mtil.data.defects import ACTIONS, Extent, Findings, layout_defect, note_decoded, outliers, value_defect
 from mtil.data.huggingface.arrays import lists_of, one_each
+from mtil.data.huggingface.config import ColumnsConfig
 from mtil.data.huggingface.rows import Place, Rows, Steps, images_at, is_picture
 from mtil.data.survey import Survey, describe, name_for
 from mtil.errors import DatasetError

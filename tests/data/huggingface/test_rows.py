@@ -11,9 +11,9 @@ import pytest
 from datasets import Dataset, DatasetDict, Features, Image, List, Value, concatenate_datasets
 from hf_rows import SENTENCES, episode_of, png, steps_of
 
-from mtil.data.config import ColumnsConfig
 from mtil.data.formats import open_tasks
 from mtil.data.frames import Frames
+from mtil.data.huggingface.config import ColumnsConfig
 from mtil.data.huggingface.saved import tasks_of
 from mtil.data.inspection import inspect
 from mtil.data.store import DemoStore

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from mtil.data.config import ColumnsConfig
+from mtil.data.huggingface.config import ColumnsConfig
 from mtil.data.huggingface.saved import tasks_of
 from mtil.errors import DatasetError
 

@@ -9,7 +9,8 @@ import pytest
 from datasets import Array3D, Dataset, Features, IterableDataset, List, Value
 from hf_rows import LENGTHS, LIFT, MIXED, PUSH, episode_of, parquet, steps_of
 
-from mtil.data.config import ColumnsConfig, DataConfig
+from mtil.data.config import DataConfig
+from mtil.data.huggingface.config import ColumnsConfig
 from mtil.data.huggingface.sources import streams_of
 from mtil.data.huggingface.streaming import HELD_OUT, Portions
 from mtil.data.store import DemoStore
@@ -211,6 +212,17 @@ def test_only_the_tasks_that_are_wanted_are_laid_down(one: str, own_cache: Path)
     )
     with pytest.raises(DatasetError, match=message):
         DemoStore.of(DataConfig.model_validate(config))
+
+
+def test_a_task_is_told_in_the_words_of_all_streams() -> None:
+    rows = steps_of((3, 4), (0, 0))
+    named = [
+        rows.remove_columns("task").add_column("task", ["lift"] * 7).add_column("instruction", [words] * 7)  # type: ignore[call-arg]
+        for words in ("lift it", "raise it")
+    ]
+    found = Portions({str(number): stream(each) for number, each in enumerate(named)}, ColumnsConfig(), episodes=2)
+    (task,) = found.open(0)
+    assert task.task.instructions == ("lift it", "raise it")
 
 
 def test_an_episode_ends_where_steps_begin_anew(tmp_path: Path) -> None:
