@@ -105,9 +105,7 @@ def test_what_is_seen_otherwise_is_told_or_refused(make_config: MakeConfig, tmp_
     quick = [*QUICK, "trainer.max_steps=2", "trainer.validate_every=2"]
     said = start(finetuning(tmp_path / "base", part, quick), tmp_path / "run")
     assert "top_image shows something else than it did: CameraView(camera='top', size=16, crop=(0.5" in said
-    with pytest.raises(
-        DatasetError, match=r"near.hdf5: top_image: expected image .*within \(0\.5.*, found image"
-    ):
+    with pytest.raises(DatasetError, match=r"near.hdf5: top_image: expected image .*within \(0\.5.*, found image"):
         start(finetuning(tmp_path / "base", part, [*quick, f"data.rehearsal.path={whole}"]), tmp_path / "other")
 
 
