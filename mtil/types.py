@@ -237,11 +237,10 @@ class DatasetSpec:
         Raises:
             DatasetError: As `embodiment` does.
         """
-        own = self.embodiment(task)
-        keys = {feature.key: feature.key for feature in self.observations}
-        keys = keys if own is None else self.embodiments[own].keys
-        sizes = {key: self.width(key, task) for key in keys if key in self.widths and task in self.task_names}
-        return {key: name for key, name in keys.items() if sizes.get(key) != 0}
+        own, same = self.embodiment(task), {feature.key: feature.key for feature in self.observations}
+        keys = same if own is None else self.embodiments[own].keys
+        lacking = [key for key in keys if key in self.widths and task in self.task_names and not self.width(key, task)]
+        return {key: name for key, name in keys.items() if key not in lacking}
 
     def simulated(self, task: str) -> str:
         """What a task is called in its simulator: as it is in its dataset."""
