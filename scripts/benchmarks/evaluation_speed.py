@@ -180,14 +180,7 @@ def _evaluated(
     suite: Simulator, policy: Policy, actor: Watched, trials: Sequence[Trial], workers: int, steps: int
 ) -> Speed:
     began, cpu = time.perf_counter(), _cpu()
-    outcomes = list(
-        roll_out(
-            actor,
-            trials,
-            simulator=suite.name,
-            workers=workers,
-        )
-    )
+    outcomes = list(roll_out(actor, trials, simulator=suite.name, workers=workers))
     ended = time.perf_counter()
     assert sum(outcome.length for outcome in outcomes) == steps, "the evaluation took other steps than were recorded"
     return Speed(
